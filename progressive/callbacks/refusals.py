@@ -1,0 +1,40 @@
+"""Ultralytics settings under which a progressive schedule cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def refusal(arguments: Mapping[str, Any]) -> str | None:
+    """Return why training with these Ultralytics arguments is impossible, or None.
+
+    The sentence begins with ``argument=value``.
+    """
+    cache = arguments.get("cache")
+    if cache is True or cache == "ram":
+        return (
+            f"cache={cache}: keeps images at the size they were first loaded at, so later stages "
+            "would train on small pixels; use cache=disk"
+        )
+    if arguments.get("multi_scale"):
+        return (
+            f"multi_scale={arguments['multi_scale']}: resizes batches at random and would overrule "
+            "the size of each stage; leave it at 0"
+        )
+    if arguments.get("rect"):
+        return (
+            "rect=True: fixes the shape of every batch when training starts, so the size could "
+            "not rise; leave it False"
+        )
+    if arguments.get("time") is not None:
+        return (
+            f"time={arguments['time']}: changes the number of epochs while training, so stages "
+            "would not end where planned; set epochs instead"
+        )
+    if arguments.get("mixup"):
+        return (
+            f"mixup={arguments['mixup']}: the schedule sets mixup in every stage; "
+            "give it to the schedule instead"
+        )
+    return None

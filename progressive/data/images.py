@@ -1,0 +1,137 @@
+"""Where a data yaml's images and labels are, by the rules Ultralytics follows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from progressive.data.errors import complaint, did_you_mean, shown
+
+# `ultralytics.data.utils.IMG_FORMATS`, whose import would bring torch; a test compares the two.
+IMAGE_FORMATS = frozenset(
+    "avif bmp dng heic heif jp2 jpeg jpg mpo png tif tiff webp".split()  # noqa: SIM905
+)
+LISTED_LOOKED_AT = 64
+"""Images of a .txt list whose existence is checked, spread evenly over the list."""
+
+
+def dataset_root(file: Path, data: dict[str, Any]) -> Path:
+    """Return the folder that `train` and `val` start from.
+
+    Without `path` it is the folder of the yaml. A relative `path` is looked for from there, then
+    from the working folder.
+
+    Raises:
+        DatasetError: `path` is no text or there is no such folder.
+    """
+    value = data.get("path")
+    if value is None or value == "":
+        return file.parent
+    if not isinstance(value, str):
+        raise complaint(file, "path", f"{shown(value)} must be the folder of the data set, as text")
+    beside = file.parent / value
+    for folder in (beside, Path(value).absolute()):
+        if folder.is_dir():
+            return folder.resolve()
+    raise complaint(file, "path", f"{shown(value)} is not a folder{_missing_hint(data, beside)}")
+
+
+def resolve_entry(root: Path, entry: str) -> Path:
+    """Return the absolute path of one entry of `train` or `val`.
+
+    Raises nothing: the path may not exist.
+    """
+    found = (root / entry).resolve()
+    # Exports of Roboflow say '../train/images' and mean 'train/images'; Ultralytics forgives it.
+    if not found.exists() and entry.startswith("../"):
+        return (root / entry[3:]).resolve()
+    return found
+
+
+def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> list[str]:
+    """Return the images in a folder, at any depth, or in a .txt list.
+
+    Args:
+        file: the data yaml, for messages.
+        data: its content, for messages.
+        field: 'train' or 'val', for messages.
+        source: the folder or list, absolute.
+
+    Raises:
+        DatasetError: `source` does not exist, is neither folder nor .txt, holds no image, or
+            lists images that do not exist.
+    """
+    if source.is_dir():
+        images = list(_walk(source))
+    elif source.suffix.lower() == ".txt" and source.is_file():
+        images = _listed(file, field, source)
+    elif source.exists():
+        raise complaint(file, field, f"'{source}' must be a folder of images or a .txt list")
+    else:
+        hint = _missing_hint(data, source)
+        raise complaint(file, field, f"'{source}' does not exist{hint}")
+    if not images:
+        formats = ", ".join(sorted(IMAGE_FORMATS))
+        raise complaint(file, field, f"'{source}' holds no image; must hold some of {formats}")
+    return images
+
+
+def label_path(image: str) -> str:
+    """Return where Ultralytics looks for the labels of an image.
+
+    The last folder named 'images' becomes 'labels' and the suffix becomes '.txt'.
+    """
+    swapped = f"{os.sep}labels{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
+    return f"{swapped.rsplit('.', 1)[0]}.txt"
+
+
+def _is_image(name: str) -> bool:
+    return "." in name and name.rpartition(".")[-1].lower() in IMAGE_FORMATS
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield images below a folder, following links and skipping hidden names, as a glob does."""
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:  # A link to a folder above: without this, an endless walk.
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (
+            f"{here}{os.sep}{name}"
+            for name in files
+            if _is_image(name) and not name.startswith(".")
+        )
+
+
+def _listed(file: Path, field: str, source: Path) -> list[str]:
+    """Return the images a .txt list names; './' in it is the list's own folder."""
+    try:
+        lines = source.read_text("utf-8-sig").strip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise complaint(file, field, f"'{source}' cannot be read as UTF-8 text: {error}") from error
+    parent = f"{source.parent}{os.sep}"
+    paths = [x.replace("./", parent, 1) if x.startswith("./") else x for x in lines]
+    images = [path.replace("/", os.sep) for path in paths if _is_image(path)]
+    for image in images[:: max(len(images) // LISTED_LOOKED_AT, 1)]:
+        if not Path(image).is_file():
+            problem = (
+                f"'{source}' lists {shown(image)}, which does not exist; "
+                "paths in a list are absolute or start with './', the folder of the list"
+            )
+            raise complaint(file, field, problem)
+    return images
+
+
+def _missing_hint(data: dict[str, Any], missing: Path) -> str:
+    hint = did_you_mean(missing)
+    if data.get("download"):
+        hint += (
+            "; the yaml's download field is never executed here: "
+            "fetch the data yourself and give its folder"
+        )
+    return hint

@@ -1,0 +1,44 @@
+"""What this machine offers, and what a run may do on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from progressive.checks import ConfigError
+
+
+def available_cpus() -> int:
+    """Return how many cores this process may use, heeding its affinity."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA or AMD GPU is present, without loading torch."""
+    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+
+
+def check_device(device: str | None) -> None:
+    """Raise ConfigError if torch cannot use ``device``, spelled as Ultralytics does."""
+    if device is None or device == "cpu":
+        return
+    import torch
+
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError("device=mps: torch finds no Apple GPU here; use device=cpu")
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in device.split(","):
+        if int(index) >= count:
+            there = f"torch finds {count} GPU(s) here" if count else "torch finds no GPU here"
+            raise ConfigError(f"device={device}: {there}; use device=cpu or leave it out")
+
+
+def stay_offline() -> None:
+    """Keep Ultralytics and Albumentations from the network; must precede their import."""
+    os.environ.setdefault("YOLO_OFFLINE", "1")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "0")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -1,0 +1,149 @@
+"""What happened in a run, written as it happens: one row per epoch, and what follows from them.
+
+Every file is replaced whole, so a run that is killed leaves complete files behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from progressive.cost import relative_cost, stage_cost
+from progressive.schedule import ProgressiveSchedule
+
+EPOCHS, STAGES, PLAN, SUMMARY = "epochs.csv", "stages.csv", "plan.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of training; metrics are None where the epoch was not validated."""
+
+    epoch: int
+    stage: int
+    image_size: int
+    randaugment_magnitude: float
+    mixup: float
+    dropout_rate: float
+    drop_path_rate: float
+    images: int
+    train_seconds: float
+    validation_seconds: float
+    mAP50: float | None = None  # noqa: N815 - the field's own spelling, and the column's name
+    mAP50_95: float | None = None  # noqa: N815
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace ``path`` by ``rows``, whose first one names the columns; None becomes empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
+    """Write ``epochs.csv``."""
+    write_csv(folder / EPOCHS, [asdict(record) for record in records])
+
+
+def read_epochs(folder: Path) -> list[EpochRecord]:
+    """Read ``epochs.csv`` back; an absent file means no epoch is done."""
+    path = folder / EPOCHS
+    if not path.exists():
+        return []
+    kinds = {f.name: int if f.type == "int" else float for f in fields(EpochRecord)}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            EpochRecord(**{k: kinds[k](v) if v else None for k, v in row.items()})  # type: ignore[arg-type]
+            for row in csv.DictReader(file)
+        ]
+
+
+def plan(schedule: ProgressiveSchedule) -> dict[str, Any]:
+    """Return the plan as written to ``plan.json``: the stages and their pixel cost."""
+    return {
+        "epochs": schedule.epochs,
+        "image_size": schedule.image_size,
+        "pixel_cost": relative_cost(schedule),
+        "stages": [
+            {**asdict(stage), "pixel_cost": stage_cost(schedule, stage)}
+            for stage in schedule.stages
+        ],
+    }
+
+
+def stage_rows(
+    schedule: ProgressiveSchedule, records: Sequence[EpochRecord]
+) -> list[dict[str, Any]]:
+    """Sum the epochs of each stage that has begun; the metrics are those at its end."""
+    rows = []
+    for stage in schedule.stages:
+        inside = [r for r in records if stage.start_epoch <= r.epoch < stage.stop_epoch]
+        if not inside:
+            continue
+        seconds = sum(r.train_seconds for r in inside)
+        validated = [r for r in inside if r.mAP50 is not None]
+        rows.append(
+            {
+                "stage": stage.index,
+                "image_size": stage.image_size,
+                "start_epoch": stage.start_epoch,
+                "stop_epoch": inside[-1].epoch + 1,
+                "randaugment_magnitude": stage.randaugment_magnitude,
+                "mixup": stage.mixup,
+                "dropout_rate": stage.dropout_rate,
+                "drop_path_rate": stage.drop_path_rate,
+                "seconds": seconds,
+                "images_per_second": sum(r.images for r in inside) / seconds,
+                "mAP50": validated[-1].mAP50 if validated else None,
+                "mAP50_95": validated[-1].mAP50_95 if validated else None,
+            }
+        )
+    return rows
+
+
+def summary(
+    schedule: ProgressiveSchedule,
+    records: Sequence[EpochRecord],
+    *,
+    metrics: Mapping[str, float | None],
+    total_seconds: float,
+) -> dict[str, Any]:
+    """Return what a finished run comes to, as written to ``summary.json``.
+
+    Args:
+        schedule: what was trained.
+        records: its epochs.
+        metrics: of the best checkpoint at the final size.
+        total_seconds: from the call to train until the end, set-up and validation included.
+    """
+    return {
+        "metrics": dict(metrics),
+        "seconds": {
+            "train": sum(r.train_seconds for r in records),
+            "validation": sum(r.validation_seconds for r in records),
+            "total": total_seconds,
+        },
+        "epochs": len(records),
+        "pixel_cost": relative_cost(schedule),
+        "stages": stage_rows(schedule, records),
+    }

@@ -1,0 +1,138 @@
+"""Train a detector progressively: ``python -m progressive.run stages=4 size.min=320 size.max=640``.
+
+Compose the configuration, print the plan, build data and detector, train through the callback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from progressive import records, report
+from progressive.checks import ConfigError
+from progressive.config import Config, to_yaml
+from progressive.folders import claim, find_run
+from progressive.machine import check_device, stay_offline
+
+if TYPE_CHECKING:
+    from ultralytics.engine.model import Model
+
+
+def main() -> None:
+    """Run the command line."""
+    from progressive.command_line import run_with_hydra
+
+    run_with_hydra(run, sys.argv[1:])
+
+
+def run(config: Config) -> None:
+    """Print the plan of ``config`` and, unless it is a dry run, train.
+
+    Raises:
+        ConfigError: for bad input, before anything is written.
+    """
+    checkpoint = None
+    if config.resume is not None:
+        config, checkpoint = find_run(config)
+    print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
+    if config.dry_run:
+        return
+    stay_offline()
+    check_device(config.device)
+    folder = _resume(config, checkpoint) if checkpoint else _train(config)
+    _print_result(folder)
+
+
+def _train(config: Config) -> Path:
+    """Train a new detector and return its run folder."""
+    from progressive.data import resolve
+    from progressive.detectors.build import build_detector
+
+    dataset = resolve(config.data)
+    arguments = {
+        **config.train,
+        "data": str(dataset.yaml),
+        "batch": config.batch,
+        "seed": config.seed,
+        "device": config.device,
+        "workers": config.workers,
+    }
+    _check_arguments(arguments)
+    model = build_detector(
+        config.head.name,
+        config.head.scale,
+        config.backbone.name,
+        width=config.backbone.width,
+        depth=config.backbone.depth,
+        pretrained=config.backbone.pretrained,
+        weights=config.backbone.weights,
+        classes=dataset.names,
+        seed=config.seed,
+    )
+    folder = claim(config.output)
+    print(f"\nRun folder: {folder}\n", flush=True)
+    place = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
+    return _follow_schedule(config, model, folder, {**arguments, **place})
+
+
+def _resume(config: Config, checkpoint: Path) -> Path:
+    """Continue an interrupted run in its own folder."""
+    from progressive.detectors.checkpoint import load_trusted
+
+    folder = checkpoint.parents[1]
+    arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
+    if config.device is not None:
+        arguments["device"] = config.device
+    return _follow_schedule(config, load_trusted(checkpoint), folder, arguments)
+
+
+def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:
+    """Train ``model`` through the callback, exactly as a user of the callback would."""
+    from progressive.callbacks.ultralytics import ProgressiveCallback
+
+    ProgressiveCallback(config.schedule(), config=to_yaml(config)).attach(model)
+    records.write_text(folder / "config.yaml", to_yaml(config))
+    try:
+        model.train(**arguments)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. Continue with: resume={folder}", file=sys.stderr)
+        raise SystemExit(130) from None
+    return folder
+
+
+def _check_arguments(arguments: dict) -> None:
+    """Let Ultralytics judge its own arguments before a folder is made for the run."""
+    from ultralytics.cfg import get_cfg
+
+    try:
+        get_cfg(overrides=dict(arguments))
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise ConfigError(f"train: {error}") from None
+
+
+def _title(config: Config) -> str:
+    backbone = config.backbone
+    part = f" at width {backbone.width:g}, depth {backbone.depth:g}"
+    scaled = part if (backbone.width, backbone.depth) != (1, 1) else ""
+    return (
+        f"{config.head.name}{config.head.scale} with {backbone.name}{scaled} "
+        f"on {config.data}, batch {config.batch}"
+    )
+
+
+def _print_result(folder: Path) -> None:
+    summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
+    metrics, seconds = summary["metrics"], summary["seconds"]
+    print(
+        f"\nmAP50 {metrics['mAP50']:.3f}, mAP50-95 {metrics['mAP50_95']:.3f}. "
+        f"Training took {report.duration(seconds['train'])}, "
+        f"with validation and set-up {report.duration(seconds['total'])}.\n"
+        f"Best weights: {folder / 'weights' / 'best.pt'}\n"
+        f"Records:      {folder / records.SUMMARY}, {records.STAGES}, {records.EPOCHS}"
+    )
+
+
+if __name__ == "__main__":
+    main()

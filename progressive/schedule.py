@@ -1,0 +1,269 @@
+"""When training uses which image size and how much regularisation.
+
+A schedule is a pure function of the epoch (EfficientNetV2, arXiv 2104.00298, Algorithm 1): stage
+``i`` of ``M`` takes ``start + (end - start) * i / (M - 1)`` for the image size and for every
+regulariser. Whatever applies a stage to a live trainer lives in ``progressive.callbacks``.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+Range = tuple[float, float]
+
+#: Largest RandAugment magnitude any published setting comes near (EfficientNetV2-L uses 25).
+MAX_MAGNITUDE = 30.0
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """What training uses during the epochs ``[start_epoch, stop_epoch)``, counted from 0.
+
+    ``image_size`` is the side in pixels the loader produces, ``mixup`` a probability in detection
+    and the Beta parameter alpha in classification, the rates are probabilities.
+    """
+
+    index: int
+    start_epoch: int
+    stop_epoch: int
+    image_size: int
+    randaugment_magnitude: float
+    mixup: float
+    dropout_rate: float
+    drop_path_rate: float
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs in this stage."""
+        return self.stop_epoch - self.start_epoch
+
+
+@dataclass(frozen=True)
+class ProgressiveSchedule:
+    """Stages that cover every epoch exactly once, with image sizes that never decrease.
+
+    Build one with `linear` or `fixed`; stages given by hand are checked by the same rules.
+
+    Raises:
+        ValueError: on construction, naming the violated field and its value.
+    """
+
+    stages: tuple[TrainingStage, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not self.stages:
+            raise ValueError("stages=(): a schedule needs at least one stage")
+        if self.stages[0].start_epoch != 0:
+            raise ValueError(
+                f"start_epoch={self.stages[0].start_epoch}: the first stage starts at 0"
+            )
+        for index, stage in enumerate(self.stages):
+            _check_stage(stage, index)
+        for before, after in pairwise(self.stages):
+            if after.start_epoch != before.stop_epoch:
+                raise ValueError(
+                    f"start_epoch={after.start_epoch}: stage {after.index} must start at epoch "
+                    f"{before.stop_epoch}, where the stage before it stops"
+                )
+            if after.image_size < before.image_size:
+                raise ValueError(
+                    f"image_size={after.image_size}: stage {after.index} is smaller than the stage "
+                    f"before it ({before.image_size})"
+                )
+
+    @classmethod
+    def linear(
+        cls,
+        *,
+        epochs: int,
+        stages: int,
+        image_size: tuple[int, int],
+        randaugment: Range = (0.0, 0.0),
+        mixup: Range = (0.0, 0.0),
+        dropout: Range = (0.0, 0.0),
+        drop_path: Range | float = 0.0,
+        stride: int = 32,
+        durations: Sequence[float] | None = None,
+    ) -> ProgressiveSchedule:
+        """Interpolate every ``(min, max)`` pair linearly over the stages; one stage means ``max``.
+
+        Args:
+            epochs: total number of epochs.
+            stages: number of stages M.
+            image_size: pixels; rounded to the nearest multiple of ``stride``, the last stage is
+                exactly the maximum, so the maximum must be a multiple itself.
+            randaugment: magnitude m, where m / 10 scales each operation.
+            mixup: probability (detection) or alpha (classification).
+            dropout: rate of channel dropout.
+            drop_path: rate of stochastic depth, or a constant.
+            stride: largest stride of the detector in pixels; 1 for a classifier.
+            durations: relative lengths of the stages; equal shares by default.
+
+        Raises:
+            ValueError: naming the field and the value.
+        """
+        _check_integer("epochs", epochs, minimum=1)
+        _check_integer("stages", stages, minimum=1, maximum=epochs)
+        _check_integer("stride", stride, minimum=1)
+        _check_image_size(image_size, stride)
+        ranges: dict[str, Range] = {
+            "randaugment": _as_range("randaugment", randaugment),
+            "mixup": _as_range("mixup", mixup),
+            "dropout": _as_range("dropout", dropout),
+            "drop_path": _as_range("drop_path", drop_path),
+        }
+        stops = _stop_epochs(epochs, stages, durations)
+        built = []
+        for i in range(stages):
+            fraction = 1.0 if stages == 1 else i / (stages - 1)
+            value = {name: _interpolate(pair, fraction) for name, pair in ranges.items()}
+            built.append(
+                TrainingStage(
+                    index=i,
+                    start_epoch=stops[i - 1] if i else 0,
+                    stop_epoch=stops[i],
+                    image_size=_round_to(_interpolate(image_size, fraction), stride),
+                    randaugment_magnitude=value["randaugment"],
+                    mixup=value["mixup"],
+                    dropout_rate=value["dropout"],
+                    drop_path_rate=value["drop_path"],
+                )
+            )
+        return cls(tuple(built))
+
+    @classmethod
+    def fixed(
+        cls,
+        *,
+        epochs: int,
+        image_size: int,
+        randaugment: float = 0.0,
+        mixup: float = 0.0,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        stride: int = 32,
+    ) -> ProgressiveSchedule:
+        """Ordinary training at one size: the special case of a single stage."""
+        return cls.linear(
+            epochs=epochs,
+            stages=1,
+            image_size=(image_size, image_size),
+            randaugment=(randaugment, randaugment),
+            mixup=(mixup, mixup),
+            dropout=(dropout, dropout),
+            drop_path=drop_path,
+            stride=stride,
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Total number of epochs."""
+        return self.stages[-1].stop_epoch
+
+    @property
+    def image_size(self) -> int:
+        """The final image size in pixels: what the detector is validated and used at."""
+        return self.stages[-1].image_size
+
+    def at(self, epoch: int) -> TrainingStage:
+        """Return the stage of ``epoch`` (counted from 0); raise ValueError outside the schedule."""
+        if not 0 <= epoch < self.epochs:
+            raise ValueError(f"epoch={epoch}: must be in 0..{self.epochs - 1}")
+        return self.stages[bisect_right([stage.stop_epoch for stage in self.stages], epoch)]
+
+
+def _check_stage(stage: TrainingStage, index: int) -> None:
+    if stage.index != index:
+        raise ValueError(
+            f"index={stage.index}: the stage at position {index} must have it as index"
+        )
+    if stage.epochs < 1:
+        raise ValueError(f"stop_epoch={stage.stop_epoch}: stage {index} has no epoch")
+    if stage.image_size < 1:
+        raise ValueError(f"image_size={stage.image_size}: must be at least 1 pixel")
+    _check_number("randaugment_magnitude", stage.randaugment_magnitude, MAX_MAGNITUDE)
+    _check_number("mixup", stage.mixup, 1.0)
+    _check_number("dropout_rate", stage.dropout_rate, 1.0, open_end=True)
+    _check_number("drop_path_rate", stage.drop_path_rate, 1.0, open_end=True)
+
+
+def _check_integer(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
+    bound = f"at least {minimum}" if maximum is None else f"in {minimum}..{maximum}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name}={value!r}: must be an integer {bound}")
+    if value < minimum or (maximum is not None and value > maximum):
+        raise ValueError(f"{name}={value}: must be {bound}")
+
+
+def _check_number(name: str, value: float, maximum: float, *, open_end: bool = False) -> None:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not real or not 0 <= value <= maximum or (open_end and value == maximum):
+        bound = f"in [0, {maximum:g}" + (")" if open_end else "]")
+        raise ValueError(f"{name}={value!r}: must be a number {bound}")
+
+
+def _check_image_size(image_size: tuple[int, int], stride: int) -> None:
+    smallest, largest = _as_pair("image_size", image_size)
+    _check_integer("image_size min", smallest, minimum=stride)
+    _check_integer("image_size max", largest, minimum=stride)
+    if smallest > largest:
+        raise ValueError(f"image_size min={smallest}: must not be above max={largest}")
+    if largest % stride:
+        below = largest // stride * stride
+        raise ValueError(
+            f"image_size max={largest}: must be a multiple of the stride {stride}, "
+            f"such as {below} or {below + stride}"
+        )
+
+
+def _as_pair(name: str, value: Sequence) -> tuple:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"{name}={value!r}: must be a pair (min, max)")
+    return value[0], value[1]
+
+
+def _as_range(name: str, value: Range | float) -> Range:
+    """Return ``value`` as a checked pair; a constant only means something for drop path."""
+    maximum = {"randaugment": MAX_MAGNITUDE}.get(name, 1.0)
+    if name == "drop_path" and isinstance(value, (int, float)):
+        value = (value, value)
+    low, high = _as_pair(name, value)  # type: ignore[arg-type]
+    for end, number in (("min", low), ("max", high)):
+        _check_number(f"{name} {end}", number, maximum, open_end=name in ("dropout", "drop_path"))
+    if low > high:
+        raise ValueError(f"{name} min={low}: must not be above max={high}")
+    return float(low), float(high)
+
+
+def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) -> list[int]:
+    """Cut ``epochs`` where the cumulated shares fall, rounded half up."""
+    weights = [1] * stages if durations is None else list(durations)
+    if len(weights) != stages:
+        raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
+    for weight in weights:
+        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not real or not 0 < weight < math.inf:
+            raise ValueError(f"durations={weights}: every weight must be a positive number")
+    total = sum(weights)
+    stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
+    stops[-1] = epochs
+    for index, (start, stop) in enumerate(pairwise([0, *stops])):
+        if stop <= start:
+            raise ValueError(
+                f"durations={weights}: stage {index} would get none of {epochs} epochs"
+            )
+    return stops
+
+
+def _interpolate(pair: tuple[float, float], fraction: float) -> float:
+    # Exact at the end, where low + (high - low) can miss high by one rounding.
+    return pair[1] if fraction == 1 else pair[0] + (pair[1] - pair[0]) * fraction
+
+
+def _round_to(value: float, stride: int) -> int:
+    return math.floor(value / stride + 0.5) * stride
