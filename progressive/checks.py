@@ -9,11 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from progressive.errors import InputError
+
 Check = Callable[[str, Any], Any]
 
 
-class ConfigError(ValueError):
-    """Bad input, said in one line that names the key, the value and what would be right."""
+class ConfigError(InputError):
+    """A wrong configuration: the message names the key, the value and what would be right."""
 
 
 def integer(minimum: int) -> Check:

@@ -39,6 +39,7 @@ from progressive.config import (
     validate,
 )
 from progressive.detectors.catalog import BACKBONES, HEADS
+from progressive.errors import InputError
 from progressive.machine import has_gpu
 
 #: More sweep jobs than this are not composed ahead of time; each is still checked when it starts.
@@ -65,11 +66,11 @@ def run_with_hydra(job: Callable[[Config], None], arguments: Sequence[str]) -> N
         def task(composed: DictConfig) -> None:
             try:
                 job(_place(validate(plain(composed))))
-            except ConfigError as error:
+            except InputError as error:
                 fail(error)  # Hydra would add a line of its own to an exception
 
         hydra_main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+    except (InputError, HydraException, OmegaConfBaseException) as error:
         fail(error)
 
 

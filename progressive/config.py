@@ -218,6 +218,8 @@ def validate(raw: Mapping[str, Any]) -> Config:
         low, high = value[f"{group}.min"], value[f"{group}.max"]
         if low > high:
             raise ConfigError(f"{group}.min={low}: must not be above {group}.max={high}")
+    if value["stages"] > value["epochs"]:
+        raise ConfigError(f"stages={value['stages']}: must not be above epochs={value['epochs']}")
     if value["size.max"] % STRIDE:
         below = value["size.max"] // STRIDE * STRIDE
         raise ConfigError(

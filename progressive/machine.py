@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from progressive.checks import ConfigError
@@ -37,8 +38,23 @@ def check_device(device: str | None) -> None:
             raise ConfigError(f"device={device}: {there}; use device=cpu or leave it out")
 
 
-def stay_offline() -> None:
-    """Keep Ultralytics and Albumentations from the network; must precede their import."""
+def stay_offline(fonts: Path) -> None:
+    """Keep Ultralytics and Albumentations from the network; must precede their import.
+
+    Ultralytics asks a server for the font of its plots unless matplotlib knows a file of that
+    name, so the font that matplotlib ships is offered under it.
+
+    Args:
+        fonts: folder to keep that font in.
+    """
     os.environ.setdefault("YOLO_OFFLINE", "1")
     os.environ.setdefault("YOLO_AUTOINSTALL", "0")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    from matplotlib import font_manager
+
+    known = {Path(font.fname).name for font in font_manager.fontManager.ttflist}
+    for name in {"Arial.ttf", "Arial.Unicode.ttf"} - known:
+        if not (fonts / name).is_file():
+            fonts.mkdir(parents=True, exist_ok=True)
+            shutil.copy(font_manager.findfont("DejaVu Sans"), fonts / name)
+        font_manager.fontManager.addfont(fonts / name)

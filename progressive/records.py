@@ -34,8 +34,8 @@ class EpochRecord:
     images: int
     train_seconds: float
     validation_seconds: float
-    mAP50: float | None = None  # noqa: N815 - the field's own spelling, and the column's name
-    mAP50_95: float | None = None  # noqa: N815
+    mAP50: float | None = None
+    mAP50_95: float | None = None
 
 
 def write_text(path: Path, text: str) -> None:

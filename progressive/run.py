@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from progressive import records, report
 from progressive.checks import ConfigError
 from progressive.config import Config, to_yaml
+from progressive.data import check
+from progressive.data.cache import cache_root
 from progressive.folders import claim, find_run
 from progressive.machine import check_device, stay_offline
 
@@ -31,15 +33,16 @@ def run(config: Config) -> None:
     """Print the plan of ``config`` and, unless it is a dry run, train.
 
     Raises:
-        ConfigError: for bad input, before anything is written.
+        InputError: for bad input, before anything is written.
     """
     checkpoint = None
     if config.resume is not None:
         config, checkpoint = find_run(config)
+    check(config.data)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.dry_run:
         return
-    stay_offline()
+    stay_offline(cache_root() / "fonts")
     check_device(config.device)
     folder = _resume(config, checkpoint) if checkpoint else _train(config)
     _print_result(folder)
@@ -47,11 +50,12 @@ def run(config: Config) -> None:
 
 def _train(config: Config) -> Path:
     """Train a new detector and return its run folder."""
-    from progressive.data import resolve
+    from progressive.data import TRAIN_ARGUMENTS, resolve
     from progressive.detectors.build import build_detector
 
     dataset = resolve(config.data)
     arguments = {
+        **TRAIN_ARGUMENTS.get(config.data, {}),
         **config.train,
         "data": str(dataset.yaml),
         "batch": config.batch,
@@ -79,13 +83,13 @@ def _train(config: Config) -> Path:
 
 def _resume(config: Config, checkpoint: Path) -> Path:
     """Continue an interrupted run in its own folder."""
-    from progressive.detectors.checkpoint import load_trusted
+    from progressive.detectors.checkpoint import load_detector
 
     folder = checkpoint.parents[1]
     arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
     if config.device is not None:
         arguments["device"] = config.device
-    return _follow_schedule(config, load_trusted(checkpoint), folder, arguments)
+    return _follow_schedule(config, load_detector(checkpoint), folder, arguments)
 
 
 def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:

@@ -150,9 +150,7 @@ class RandAugment(A.DualTransform):
         moved, visible = move_boxes(bboxes[:, :4] * sides, matrix, holes, height, width)
         result = bboxes.copy()
         result[:, :4] = np.clip(moved / sides, 0, 1)
-        # A sliver may have no width left in single precision, which Albumentations refuses.
-        solid = (result[:, 2:4] > result[:, :2]).all(axis=1)
-        return result[(visible >= MIN_VISIBLE) & solid]
+        return result[visible >= MIN_VISIBLE]
 
     def apply_to_keypoints(
         self, keypoints: NDArray[Any], matrix: Matrix | None, **_: Any

@@ -6,6 +6,7 @@ Importing this package imports nothing heavy; an embedded set is generated on fi
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -28,31 +29,48 @@ EMBEDDED: Mapping[str, Callable[[], Path]] = MappingProxyType({"digits": _digits
 """Name of each embedded data set, and the function that returns the path of its data yaml."""
 
 
-def resolve(data: str) -> DatasetInfo:
-    """Return the data set a user names: an embedded one, or the path of a data yaml.
+TRAIN_ARGUMENTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {"digits": {"fliplr": 0.0}}  # a mirrored digit is no digit
+)
+"""Ultralytics arguments that suit an embedded data set better than its defaults."""
 
-    The yaml in the result is safe to hand to Ultralytics; see `progressive.data.pin`.
+
+def check(data: str) -> DatasetInfo | None:
+    """Check the data set a user names without writing anything.
+
+    Returns:
+        What is known of it; None for an embedded one, which may not exist yet.
 
     Raises:
         DatasetError: no such data set, or one that cannot be trained on.
-        OSError: the cache folder cannot be written.
     """
     if data in EMBEDDED:
-        return check_dataset(EMBEDDED[data]())
+        return None
     refuse_remote(data)
     path = Path(data).expanduser()
-    if not {"/", "\\"} & set(data) and not _exists(path):
+    # os.path answers False for a name that the file system would refuse.
+    if not {"/", "\\"} & set(data) and not os.path.exists(path):  # noqa: PTH110
         close = difflib.get_close_matches(path.stem.lower(), EMBEDDED, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(path.absolute())
         raise DatasetError(
             f"data: {shown(data)} is neither a file nor an embedded data set "
             f"({', '.join(EMBEDDED)}){hint or '; give the path of a data.yaml'}"
         )
-    return pin(check_dataset(path), cache_root() / "pinned")
+    return check_dataset(path)
 
 
-def _exists(path: Path) -> bool:
+def resolve(data: str) -> DatasetInfo:
+    """Return the data set a user names: an embedded one, or the path of a data yaml.
+
+    The yaml in the result is safe to hand to Ultralytics; see `progressive.data.pin`.
+
+    Raises:
+        DatasetError: no such data set, one that cannot be trained on, or no cache folder for it.
+    """
+    info = check(data)
     try:
-        return path.exists()
-    except OSError:  # A name too long for the file system, for one.
-        return False
+        if info is None:
+            return check_dataset(EMBEDDED[data]())
+        return pin(info, cache_root() / "pinned")
+    except OSError as error:
+        raise DatasetError(str(error)) from error

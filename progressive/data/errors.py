@@ -8,16 +8,14 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from progressive.errors import InputError
+
 SHOWN = 120
 """Characters of a value that a message quotes."""
 
 
-class DatasetError(ValueError):
+class DatasetError(InputError):
     """A data set cannot be used; the message is one line and says what would be right."""
-
-    def __init__(self, message: str) -> None:
-        """Take the message; line breaks in it, from a path for example, become blanks."""
-        super().__init__(" ".join(message.splitlines()))
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,8 @@
 """Backbones as one layer of an Ultralytics model: images in, feature maps at strides 8, 16, 32 out.
 
 Importing this module registers its classes with Ultralytics' model parser. A checkpoint names the
-class by its module, so unpickling one imports this file: `ultralytics.YOLO("best.pt")` works with
-no further ado, also to train on or to export.
+class by its module, so unpickling one imports this file: `ultralytics.YOLO("best.pt")` works as
+it does for Ultralytics' own models, also to train on or to export.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class TimmBackbone(nn.Module):
         depth_multiplier: float | None = None,
     ) -> None:
         super().__init__()
-        multipliers = _multipliers(channel_multiplier, depth_multiplier)
+        given = {"channel_multiplier": channel_multiplier, "depth_multiplier": depth_multiplier}
+        multipliers = {name: value for name, value in given.items() if value is not None}
         indices, self.channels = _feature_maps(model, *multipliers.items())
         self.body = timm.create_model(
             model,
@@ -74,16 +75,12 @@ class TimmBackbone(nn.Module):
         """Extract features.
 
         Args:
-            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32.
+            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. A single channel is taken
+                for grey and becomes three, since the mean has three.
 
         Returns:
             Feature maps (B, C, H/s, W/s) for s = 8, 16, 32.
-
-        Raises:
-            ValueError: the images do not have three channels.
         """
-        if images.shape[1] != 3:
-            raise ValueError(f"images have {images.shape[1]} channels: the backbone takes RGB")
         features = self.body((images - self.mean) / self.std)
         return [self.channel_dropout(feature) for feature in features]
 
@@ -96,11 +93,6 @@ def layer_channels(layer: BackboneLayer) -> tuple[int, int, int]:
     """
     with torch.device("meta"):
         return getattr(tasks, layer.module)(*layer.args).channels
-
-
-def _multipliers(channel: float | None, depth: float | None) -> dict[str, float]:
-    given = {"channel_multiplier": channel, "depth_multiplier": depth}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 @cache

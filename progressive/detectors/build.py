@@ -45,8 +45,9 @@ def build_detector(
         seed: makes the initial weights reproducible; PyTorch's random state is left as it was.
 
     Returns:
-        An `RTDETR` for head rtdetr, a `YOLO` for all others. Its `train` starts from exactly the
-        weights the model holds.
+        An `RTDETR` for head rtdetr, a `YOLO` for all others. Its `train` builds the model anew
+        from exactly these weights. Rates of dropout and drop path are no weights: set them on the
+        trainer's model, from a callback.
 
     Raises:
         ValueError: unknown names, fractions out of range, or weights for a part of a backbone.
@@ -79,7 +80,7 @@ def _initial_state(
 ) -> dict[str, torch.Tensor] | None:
     if pretrained:
         return published_weights(model)
-    return None if weights is None else read_weights(weights)
+    return None if weights is None else read_weights(Path(weights))
 
 
 def _host(head: str, model_yaml: Mapping[str, Any], name: str) -> YOLO | RTDETR:

@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from progressive.errors import InputError
+
 #: Top-level layers of a timm classifier that its features do not have.
 CLASSIFIER_LAYERS = ("classifier.", "conv_head.", "bn2.")
 
 
-class WeightsError(ValueError):
+class WeightsError(InputError):
     """Weights that cannot be had, cannot be read or do not fit."""
 
 

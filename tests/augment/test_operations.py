@@ -84,12 +84,9 @@ def test_every_operation_gets_stronger_with_the_magnitude(name, photo):
     assert effects[-1] > 1.25 * effects[2] > 2.5 * effects[0]
 
 
-@pytest.mark.parametrize(
-    "name", sorted({*WITH_STRENGTH} - {"Posterize", "Solarize", "SolarizeAdd", "Cutout"})
-)
+@pytest.mark.parametrize("name", [*GEOMETRIC, "Color", "Contrast", "Brightness", "Sharpness"])
 def test_both_directions_occur(name, photo):
-    image = photo if name != "Sharpness" else np.ascontiguousarray(photo[::2])
-    results = {augmented(name, 9, image, seed)[0].tobytes() for seed in range(12)}
+    results = {augmented(name, 9, photo, seed)[0].tobytes() for seed in range(12)}
     assert len(results) == 2
 
 

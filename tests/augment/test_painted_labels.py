@@ -21,6 +21,7 @@ BOXES = np.array(
     ]
 )
 GEOMETRIC = ["Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"]
+OUTWARDS = np.array([-1, -1, 1, 1])
 CASES = [([name], m) for name in GEOMETRIC for m in (2, 9, 17)] + [(GEOMETRIC, m) for m in (3, 8)]
 
 
@@ -66,7 +67,11 @@ def test_boxes_and_masks_are_where_the_paint_is(operations, magnitude):
             assert ((mask == 7) != image).sum() <= 0.02 * area + 8  # the edges, at most
             if len(result["bboxes"]):
                 kept += 1
-                assert result["bboxes"][0, :4] == pytest.approx(bounds(image), abs=1.6)
+                slack = (result["bboxes"][0, :4] - bounds(image)) * OUTWARDS
+                # All paint is in the box. The box may be larger where a sharp corner, cut off by
+                # the border, is too thin to fill a pixel.
+                assert (slack > -1).all()
+                assert (slack < 3).all()
                 assert image.sum() >= 0.09 * area
             else:
                 assert image.sum() <= 0.11 * area
@@ -81,7 +86,7 @@ def test_keypoints_are_where_the_paint_is(operations, magnitude):
             spot = np.array([x - 3, y - 3, x + 3, y + 3])
             result = augment(operations, magnitude, spot, seed, [(x, y)], len(operations))
             keypoint = result["keypoints"][0]
-            if not all(6 < keypoint) or not all(keypoint < np.array([WIDTH, HEIGHT]) - 6):
+            if not all(keypoint > 6) or not all(keypoint < np.array([WIDTH, HEIGHT]) - 6):
                 continue  # the spot may be cut
             spots += 1
             rows, columns = np.nonzero(result["image"] > 127)
@@ -105,13 +110,14 @@ def test_a_box_is_dropped_when_cutout_leaves_less_than_a_tenth(magnitude):
     assert outcomes == ({True} if magnitude == 4 else {True, False})
 
 
-def test_images_in_a_stack_of_masks_move_together():
+def test_masks_in_a_stack_move_with_the_image():
     image = paint(BOXES[1])
     transform = RandAugment(2, 9, operations=GEOMETRIC, fill=0)
     result = transform(image=image, masks=np.stack([image, 255 - image]))
     first, second = result["masks"]
-    assert first.shape == image.shape
+    assert ((first == 255) != (result["image"] > 127)).mean() < 0.01
     assert not (first & second).any()
+    assert second.any()
 
 
 @st.composite

@@ -8,8 +8,6 @@ import pytest
 
 from progressive.augment import RandAugment
 
-GEOMETRIC = ["Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"]
-
 
 def with_labels(*transforms, seed=0):
     return A.Compose(
@@ -188,8 +186,7 @@ def test_the_angle_of_a_keypoint_turns_with_the_image(photo):
 def test_keypoints_outside_stay(photo):
     transform = RandAugment(num_ops=1, magnitude=15, operations=["TranslateX"])
     result = apply(transform, photo, keypoints=[[10, 20, 0], [150, 20, 0]])
-    assert len(result["keypoints"]) == 2
-    assert sorted(result["keypoints"][:, 0] < 0) != sorted(result["keypoints"][:, 0] > 160) or True
+    assert result["keypoints"][:, 0].tolist() in ([90, 230], [-70, 70])
 
 
 def test_labels_of_dropped_boxes_go_with_them(photo):

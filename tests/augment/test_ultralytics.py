@@ -1,4 +1,4 @@
-"""RandAugment inside Ultralytics' own wrapper, as its ``augmentations`` training argument puts it."""
+"""RandAugment in the wrapper that Ultralytics puts around its ``augmentations`` argument."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ BOXES = np.array([[20, 30, 90, 80], [120, 60, 180, 150], [200, 10, 235, 60]])
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
 
 
-def corners(box):
+def outline(box):
+    """Points all around a box, dense as the loader makes them."""
     x0, y0, x1, y1 = box
-    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
+    steps = np.linspace(0, 1, 50, endpoint=False, dtype=np.float32)[:, None]
+    return np.concatenate(
+        [a + steps * (b - a) for a, b in zip(corners, np.roll(corners, -1, 0), strict=True)]
+    )
 
 
 def labels(segments=False, keypoints=False):
@@ -28,7 +33,7 @@ def labels(segments=False, keypoints=False):
     image = np.zeros((160, 240, 3), np.uint8)
     for box, colour in zip(BOXES, COLOURS, strict=True):
         image[box[1] : box[3], box[0] : box[2]] = colour
-    outlines = np.array([corners(box) for box in BOXES], dtype=np.float32)
+    outlines = np.array([outline(box) for box in BOXES])
     centres = np.array(
         [[[(b[0] + b[2]) / 2, (b[1] + b[3]) / 2, 2]] for b in BOXES], dtype=np.float32
     )
@@ -70,8 +75,8 @@ def test_boxes_follow_the_image(segments):
         for index, box in zip(sample["cls"][:, 0], instances.bboxes, strict=True):
             rows, columns = np.nonzero(found(sample["img"], index))
             seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-            if not segments or (box != np.clip(box, 1, 159)).sum() == 0:
-                assert box == pytest.approx(seen, abs=1.6)
+            # Ultralytics makes the box from those points of a segment that are inside.
+            assert box == pytest.approx(seen, abs=4 if segments else 2)
             survivors += 1
     assert survivors > 20
 
@@ -79,11 +84,9 @@ def test_boxes_follow_the_image(segments):
 def test_segments_follow_the_image():
     for seed in range(12):
         sample = run(seed, segments=True)
-        for index, outline in zip(sample["cls"][:, 0], sample["instances"].segments, strict=True):
-            if (outline <= 0).any() or (outline >= (240, 160)).any():
-                continue  # Ultralytics pulls corners outside the image onto the border
+        for index, points in zip(sample["cls"][:, 0], sample["instances"].segments, strict=True):
             drawn = np.zeros(sample["img"].shape[:2], np.uint8)
-            cv2.fillPoly(drawn, [np.rint(outline - 0.5).astype(np.int32)], 1)
+            cv2.fillPoly(drawn, [np.rint(points - 0.5).astype(np.int32)], 1)
             wrong = (drawn == 1) != found(sample["img"], index)
             assert wrong.mean() < 0.01
 

@@ -88,7 +88,7 @@ def test_ultralytics_reads_what_was_checked(make: Make, tmp_path: Path) -> None:
 
 def test_an_unwritable_cache_names_the_variable(make: Make, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match=f"{tmp_path / 'cache'}.*PROGRESSIVE_CACHE"):
+    with pytest.raises(DatasetError, match=f"{tmp_path / 'cache'}.*PROGRESSIVE_CACHE"):
         resolve(str(make(SPLITS + HOSTILE)))
 
 

@@ -1,0 +1,53 @@
+"""Fixtures for tests that train: a data set and a trainer that remembers what it saw."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Ultralytics, as progressive.machine.stay_offline does for a run.
+os.environ.update(YOLO_OFFLINE="1", YOLO_AUTOINSTALL="0", NO_ALBUMENTATIONS_UPDATE="1")
+
+#: Grey levels of the images of `flat_data`, far enough apart that a blend of two is neither.
+LEVELS = tuple(range(5, 255, 20))
+
+
+def _write_set(folder: Path, images: dict[str, list]) -> Path:
+    import cv2
+
+    for split, arrays in images.items():
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for number, array in enumerate(arrays):
+            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), array)
+            (folder / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    yaml = folder / "data.yaml"
+    yaml.write_text(f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [box]\n")
+    return yaml
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """12 training and 4 validation images of 96x96 px: a bright box on noise."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+
+    def scene():
+        image = random.integers(0, 120, (96, 96, 3), dtype=np.uint8)
+        image[24:72, 24:72] = random.integers(180, 250, 3)
+        return image
+
+    images = {"train": [scene() for _ in range(12)], "val": [scene() for _ in range(4)]}
+    return _write_set(tmp_path_factory.mktemp("tiny"), images)
+
+
+@pytest.fixture(scope="session")
+def flat_data(tmp_path_factory) -> Path:
+    """Images of one grey level each, so that any blend or photometric change can be counted."""
+    import numpy as np
+
+    images = [np.full((64, 64, 3), level, np.uint8) for level in LEVELS]
+    return _write_set(tmp_path_factory.mktemp("flat"), {"train": images, "val": images[:2]})

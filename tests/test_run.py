@@ -1,0 +1,120 @@
+"""The main job, in processes of their own: train, interrupt, resume, stay offline."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+#: A detector and sizes that train in seconds.
+SMALL = (
+    *("device=cpu", "head=yolov8n", "backbone=efficientnetv2_b0"),
+    *("backbone.width=0.25", "backbone.depth=0.25"),
+    *("stages=2", "size.min=32", "size.max=64", "batch=4", "train.plots=false"),
+)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "progressive.run", *SMALL, *arguments]
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_run_keeps_everything_it_promises(tiny_data, tmp_path):
+    folder = tmp_path / "run"
+    overrides = ("epochs=4", f"data={tiny_data}", f"output={folder}", "randaugment.max=9")
+    done = subprocess.run(
+        command(*overrides), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "Stage 2/2: epochs 3-4 at 64 px, RandAugment 9.0" in done.stdout
+    assert str(folder / "weights" / "best.pt") in done.stdout
+    for name in ("config.yaml", "plan.json", "stages.csv", "epochs.csv", "results.csv"):
+        assert (folder / name).is_file(), name
+    assert yaml.safe_load((folder / "config.yaml").read_text())["randaugment"]["max"] == 9
+    summary = json.loads((folder / "summary.json").read_text())
+    assert {"mAP50", "mAP50_95"} <= set(summary["metrics"])
+    assert 0 < summary["seconds"]["train"] < summary["seconds"]["total"]
+    assert [(s["image_size"], s["start_epoch"], s["stop_epoch"]) for s in summary["stages"]] == [
+        (32, 0, 2),
+        (64, 2, 4),
+    ]
+    # A second run into the same folder is refused and leaves it as it was.
+    before = (folder / "summary.json").stat().st_mtime_ns
+    again = subprocess.run(command(*overrides), cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert (folder / "summary.json").stat().st_mtime_ns == before
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes(tiny_data, tmp_path):
+    folder = tmp_path / "run"
+    arguments = command("epochs=60", f"data={tiny_data}", f"output={folder}")
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 120
+        while not (folder / "epochs.csv").exists() or len(rows(folder / "epochs.csv")) < 3:
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+    done = len(rows(folder / "epochs.csv"))
+    resume = [sys.executable, "-m", "progressive.run", f"resume={folder}"]
+    resumed = subprocess.run(
+        resume, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=240
+    )
+    assert f"from epoch {done + 1}" in resumed.stdout
+    finished = rows(folder / "epochs.csv")
+    assert [int(row["epoch"]) for row in finished] == list(range(60))
+    assert [int(row["image_size"]) for row in finished] == [32] * 30 + [64] * 30
+    refused = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "is finished" in refused.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_sent_or_fetched(tiny_data, tmp_path):
+    # Trap 15. Any attempt to look up or reach another machine is noted and fails.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, traceback\n"
+        "def refuse(*a, **k):\n"
+        "    open(__file__ + '.log', 'a').write(''.join(traceback.format_stack()) + '\\n\\n')\n"
+        "    raise OSError('no network in this test')\n"
+        "socket.getaddrinfo = socket.create_connection = refuse\n"
+        "socket.socket.connect = refuse\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("YOLO")}
+    environment.pop("NO_ALBUMENTATIONS_UPDATE", None)
+    subprocess.run(
+        command("epochs=2", f"data={tiny_data}", f"output={tmp_path / 'run'}"),
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    log = tmp_path / "sitecustomize.py.log"
+    assert not log.exists(), log.read_text()
+
+
+@pytest.mark.slow
+def test_a_sweep_gives_each_job_its_own_folder(tiny_data, tmp_path):
+    done = subprocess.run(
+        command("-m", "epochs=2", "train.save=false", "seed=0,1", f"data={tiny_data}", "train.val=false"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    summaries = sorted((tmp_path / "runs").glob("*/*/summary.json"))
+    assert [path.parent.name for path in summaries] == ["0", "1"], done.stderr
