@@ -45,6 +45,12 @@ from progressive.machine import has_gpu
 #: More sweep jobs than this are not composed ahead of time; each is still checked when it starts.
 MAX_JOBS_CHECKED = 256
 
+#: Hydra's options that are followed by a value.
+OPTIONS_WITH_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--info", "-i", "--experimental-rerun"),
+}
+
 #: What a resumed run may still change.
 ALLOWED_WITH_RESUME = {"resume", "device", "workers", "dry_run"}
 
@@ -120,29 +126,29 @@ def group_options(group: str) -> list[str]:
 def prepare(arguments: Sequence[str]) -> list[str]:
     """Check the overrides among ``arguments`` and fill in what they leave to the machine.
 
-    ``train.KEY=VALUE`` may name an argument that no file here lists, which Hydra wants marked.
+    Returns options first, since Hydra's parser takes overrides in one piece only, and marks
+    ``train.KEY=VALUE``, which may name an argument that no file here lists.
     """
-    overrides = [a for a in arguments if not a.startswith("-") and not _follows_flag(arguments, a)]
-    prepared = list(arguments)
-    device = None
+    options, overrides = _split(arguments)
+    prepared = []
+    names: dict[str, Override] = {}
     for raw in overrides:
         override = _parse(raw)
         _check_key(override)
         name = override.key_or_group
-        if name == "device":
-            device = override.value()
-        if name.startswith("train.") and not raw.startswith(("+", "~")):
-            prepared[prepared.index(raw)] = f"++{raw}"
-    names = {_parse(raw).key_or_group for raw in overrides}
-    if "resume" in names and (others := sorted(names - ALLOWED_WITH_RESUME)):
+        names[name] = override
+        marked = name.startswith("train.") and not raw.startswith(("+", "~"))
+        prepared.append(f"++{raw}" if marked else raw)
+    if "resume" in names and (others := sorted(set(names) - ALLOWED_WITH_RESUME)):
         raise ConfigError(
             f"{others[0]}: cannot be changed by resume, which continues with the run's own "
             f"settings; allowed are {', '.join(sorted(ALLOWED_WITH_RESUME))}"
         )
     if "machine" not in names:
+        device = names["device"].value() if "device" in names else None
         gpu = has_gpu() if device is None else str(device) != "cpu"
         prepared.append(f"machine={'gpu' if gpu else 'cpu'}")
-    return prepared
+    return [*options, *prepared]
 
 
 def plain(composed: DictConfig) -> dict:
@@ -154,9 +160,8 @@ def plain(composed: DictConfig) -> dict:
 
 def check_sweep(arguments: Sequence[str]) -> None:
     """Validate every job of a sweep before the first one starts."""
-    overrides = [a for a in arguments if not a.startswith("-")]
     choices: list[list[str]] = []
-    for raw in overrides:
+    for raw in _split(arguments)[1]:
         override = _parse(raw)
         if override.is_hydra_override():
             continue
@@ -197,12 +202,14 @@ def _place(config: Config) -> Config:
     return replace(config, output=str(folder))
 
 
-def _follows_flag(arguments: Sequence[str], argument: str) -> bool:
-    """Tell the value of an option such as ``--cfg job`` from an override."""
-    position = list(arguments).index(argument)
-    takes_value = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn"}
-    takes_value |= {"--config-dir", "-cd", "--info", "-i", "--experimental-rerun"}
-    return position > 0 and arguments[position - 1] in takes_value
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate Hydra's options, with the values of those that take one, from overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        value = bool(options) and options[-1] in OPTIONS_WITH_VALUE
+        (options if value or argument.startswith("-") else overrides).append(argument)
+    return options, overrides
 
 
 def _parse(raw: str) -> Override:

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ EPOCHS, STAGES, PLAN, SUMMARY = "epochs.csv", "stages.csv", "plan.json", "summar
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of training; metrics are None where the epoch was not validated."""
+    """One epoch of training.
+
+    ``metrics`` are those of the task: mAP50 and mAP50_95 of a detector, accuracy_top1 of a
+    classifier; None where the epoch was not validated.
+    """
 
     epoch: int
     stage: int
@@ -34,8 +38,7 @@ class EpochRecord:
     images: int
     train_seconds: float
     validation_seconds: float
-    mAP50: float | None = None
-    mAP50_95: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,8 +64,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
-    """Write ``epochs.csv``."""
-    write_csv(folder / EPOCHS, [asdict(record) for record in records])
+    """Write ``epochs.csv``, whose last columns are the metrics."""
+    rows = []
+    for record in records:
+        row = asdict(record)
+        metrics = row.pop("metrics")
+        rows.append({**row, **metrics})
+    write_csv(folder / EPOCHS, rows)
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
@@ -70,12 +78,18 @@ def read_epochs(folder: Path) -> list[EpochRecord]:
     path = folder / EPOCHS
     if not path.exists():
         return []
-    kinds = {f.name: int if f.type == "int" else float for f in fields(EpochRecord)}
+    kinds: dict[str, type] = {
+        f.name: int if f.type == "int" else float
+        for f in fields(EpochRecord)
+        if f.name != "metrics"
+    }
+    records = []
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            EpochRecord(**{k: kinds[k](v) if v else None for k, v in row.items()})  # type: ignore[arg-type]
-            for row in csv.DictReader(file)
-        ]
+        for row in csv.DictReader(file):
+            metrics = {k: float(v) if v else None for k, v in row.items() if k not in kinds}
+            known = {name: kind(row[name]) for name, kind in kinds.items()}
+            records.append(EpochRecord(**known, metrics=metrics))
+    return records
 
 
 def plan(schedule: ProgressiveSchedule) -> dict[str, Any]:
@@ -101,7 +115,7 @@ def stage_rows(
         if not inside:
             continue
         seconds = sum(r.train_seconds for r in inside)
-        validated = [r for r in inside if r.mAP50 is not None]
+        validated = [r for r in inside if None not in r.metrics.values()]
         rows.append(
             {
                 "stage": stage.index,
@@ -114,8 +128,7 @@ def stage_rows(
                 "drop_path_rate": stage.drop_path_rate,
                 "seconds": seconds,
                 "images_per_second": sum(r.images for r in inside) / seconds,
-                "mAP50": validated[-1].mAP50 if validated else None,
-                "mAP50_95": validated[-1].mAP50_95 if validated else None,
+                **(validated or inside)[-1].metrics,
             }
         )
     return rows

@@ -35,6 +35,26 @@ def set_channel_dropout(model: nn.Module, rate: float) -> int:
     return len(layers)
 
 
+def set_dropout(model: nn.Module, rate: float) -> int:
+    """Set the probability of every `nn.Dropout` in `model`, such as that of a classifier's head.
+
+    Args:
+        model: any module tree; pass the head alone to leave a backbone's own dropout as it is.
+        rate: probability that a value is dropped, in [0, 1).
+
+    Returns:
+        How many layers were set.
+
+    Raises:
+        ValueError: the rate is out of range.
+    """
+    _check_rate(rate)
+    layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+    for layer in layers:
+        layer.p = float(rate)
+    return len(layers)
+
+
 def set_drop_path(model: nn.Module, rate: float) -> int:
     """Set stochastic depth: the rate of the last block; earlier blocks get a share of it.
 

@@ -10,6 +10,9 @@ from tabulate import tabulate
 from progressive.cost import relative_cost, stage_cost
 from progressive.schedule import ProgressiveSchedule
 
+#: How each recorded metric is written for people.
+METRICS = {"mAP50": "mAP50", "mAP50_95": "mAP50-95", "accuracy_top1": "accuracy"}
+
 
 def plan_table(schedule: ProgressiveSchedule) -> str:
     """Draw what training will do: a row per stage, and the cost against fixed-size training."""
@@ -40,12 +43,16 @@ def stage_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 "size": row["image_size"],
                 "seconds": f"{row['seconds']:.1f}",
                 "images/s": f"{row['images_per_second']:.1f}",
-                "mAP50": _score(row["mAP50"]),
-                "mAP50-95": _score(row["mAP50_95"]),
+                **{label: _score(row[key]) for key, label in METRICS.items() if key in row},
             }
             for row in rows
         ]
     )
+
+
+def scores(metrics: Mapping[str, float | None]) -> str:
+    """Write metrics in a line."""
+    return ", ".join(f"{METRICS[name]} {_score(value)}" for name, value in metrics.items())
 
 
 def duration(seconds: float) -> str:

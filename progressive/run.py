@@ -128,9 +128,9 @@ def _title(config: Config) -> str:
 
 def _print_result(folder: Path) -> None:
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
-    metrics, seconds = summary["metrics"], summary["seconds"]
+    seconds = summary["seconds"]
     print(
-        f"\nmAP50 {metrics['mAP50']:.3f}, mAP50-95 {metrics['mAP50_95']:.3f}. "
+        f"\n{report.scores(summary['metrics'])}. "
         f"Training took {report.duration(seconds['train'])}, "
         f"with validation and set-up {report.duration(seconds['total'])}.\n"
         f"Best weights: {folder / 'weights' / 'best.pt'}\n"

@@ -86,6 +86,6 @@ def test_cfg_job_shows_the_configuration(tmp_path):
 
 
 def test_sweep_runs_every_combination(tmp_path):
-    done = progressive("-m", "stages=1,2", "seed=0,1", "device=cpu", "dry_run=true", cwd=tmp_path)
+    done = progressive("stages=1,2", "-m", "seed=0,1", "device=cpu", "dry_run=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Pixel cost:") == 4

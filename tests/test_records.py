@@ -26,8 +26,7 @@ def epoch(number, seconds, score=None):
         images=100,
         train_seconds=seconds,
         validation_seconds=1.0,
-        mAP50=score,
-        mAP50_95=score and score / 2,
+        metrics={"mAP50": score, "mAP50_95": score and score / 2},
     )
 
 
@@ -92,9 +91,8 @@ def test_plan_table():
 
 def test_stage_table_shows_what_was_not_validated():
     table = stage_table(records.stage_rows(SCHEDULE, [EPOCHS[0]]))
-    assert table.splitlines()[2].split() == list("|") + [
-        *("1", "|", "1-1", "|", "32", "|", "10.0", "|", "10.0", "|", "-", "|", "-", "|")
-    ]
+    cells = table.splitlines()[2].replace("|", " ").split()
+    assert cells == ["1", "1-1", "32", "10.0", "10.0", "-", "-"]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ def test_nothing_is_sent_or_fetched(tiny_data, tmp_path):
 @pytest.mark.slow
 def test_a_sweep_gives_each_job_its_own_folder(tiny_data, tmp_path):
     done = subprocess.run(
-        command("-m", "epochs=2", "train.save=false", "seed=0,1", f"data={tiny_data}", "train.val=false"),
+        command(
+            "-m", "epochs=2", "train.save=false", "seed=0,1", f"data={tiny_data}", "train.val=false"
+        ),
         cwd=tmp_path,
         capture_output=True,
         text=True,

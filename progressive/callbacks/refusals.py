@@ -12,7 +12,8 @@ def refusal(arguments: Mapping[str, Any]) -> str | None:
     The sentence begins with ``argument=value``.
     """
     cache = arguments.get("cache")
-    if cache is True or cache == "ram":
+    # A classification data set caches images as they are on disk.
+    if (cache is True or cache == "ram") and arguments.get("task") != "classify":
         return (
             f"cache={cache}: keeps images at the size they were first loaded at, so later stages "
             "would train on small pixels; use cache=disk"

@@ -22,7 +22,6 @@ What each event does::
 from __future__ import annotations
 
 import time
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,11 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive import records, report
-from progressive.augment import RandAugment
+from progressive.callbacks.loading import set_loader_stage
 from progressive.callbacks.refusals import refusal
 from progressive.cost import seconds_left
 from progressive.machine import available_cpus
-from progressive.regularize import set_channel_dropout, set_drop_path
+from progressive.regularize import set_channel_dropout, set_drop_path, set_dropout
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 EVENTS = (
@@ -50,6 +49,13 @@ EVENTS = (
     "on_train_end",
     "teardown",
 )
+
+#: Ultralytics' name of each metric we record, and ours.
+METRICS = {
+    "metrics/mAP50(B)": "mAP50",
+    "metrics/mAP50-95(B)": "mAP50_95",
+    "metrics/accuracy_top1": "accuracy_top1",
+}
 
 
 class ProgressiveCallback:
@@ -116,7 +122,10 @@ class ProgressiveCallback:
             trainer, stage, mosaic_closed=bool(trainer.args.close_mosaic and tail)
         )
         model = unwrap_model(trainer.model)
-        set_channel_dropout(model, stage.dropout_rate)
+        if trainer.args.task == "classify":
+            set_dropout(model.model[-1], stage.dropout_rate)
+        else:
+            set_channel_dropout(model, stage.dropout_rate)
         set_drop_path(model, stage.drop_path_rate)
         # The trainer is about to ask whether to close mosaic. Its way of closing rebuilds the
         # transforms without RandAugment and mixup, so it must not find a reason; we closed it.
@@ -127,7 +136,7 @@ class ProgressiveCallback:
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
 
-    def on_train_epoch_end(self, trainer: BaseTrainer) -> None:
+    def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Stop the clock of training before validation starts."""
         if self._epoch_started is not None:
             self._train_seconds = time.perf_counter() - self._epoch_started
@@ -138,7 +147,7 @@ class ProgressiveCallback:
             return
         stage = self.schedule.at(trainer.epoch)
         validated = trainer.args.val or trainer.epoch + 1 == trainer.epochs
-        metrics = _metrics(trainer.metrics) if validated else {}
+        metrics = _metrics(trainer.metrics)
         self.epochs.append(
             records.EpochRecord(
                 epoch=trainer.epoch,
@@ -151,7 +160,7 @@ class ProgressiveCallback:
                 images=len(trainer.train_loader.dataset),
                 train_seconds=self._train_seconds,
                 validation_seconds=time.perf_counter() - self._epoch_started - self._train_seconds,
-                **metrics,
+                metrics=metrics if validated else dict.fromkeys(metrics),
             )
         )
         self._train_seconds = None
@@ -207,26 +216,11 @@ class ProgressiveCallback:
         The data set is compared, not the epoch: after an out-of-memory retry the trainer starts
         the same epoch again on a new loader.
         """
-        dataset = trainer.train_loader.dataset
-        if self._applied is not None:
-            same = self._applied[0] is dataset and dataset.imgsz == stage.image_size
-            if same and self._applied[1:] == (stage, mosaic_closed):
-                return
-        # A copy: what is written to trainer.args ends up in the checkpoint.
-        arguments = copy(trainer.args)
-        arguments.mixup = stage.mixup
-        if stage.randaugment_magnitude > 0:
-            # Serialised, as Ultralytics keeps the user's own: it reads a list of one kind only.
-            own = getattr(trainer.args, "augmentations", None) or []
-            ours = RandAugment(magnitude=stage.randaugment_magnitude).to_dict()
-            arguments.augmentations = [*own, ours]
-        if mosaic_closed:
-            arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0
-        dataset.imgsz = stage.image_size
-        _forget_images(dataset)
-        dataset.transforms = dataset.build_transforms(arguments)
-        trainer.train_loader.reset()  # workers hold a copy of the data set
-        self._applied = (dataset, stage, mosaic_closed)
+        wanted = (trainer.train_loader.dataset, stage, mosaic_closed)
+        if wanted == self._applied:
+            return
+        set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed)
+        self._applied = wanted
         LOGGER.info(
             f"Stage {stage.index + 1}/{len(self.schedule.stages)}: "
             f"epochs {stage.start_epoch + 1}-{stage.stop_epoch} at {stage.image_size} px, "
@@ -235,22 +229,7 @@ class ProgressiveCallback:
         )
 
 
-def _forget_images(dataset: Any) -> None:
-    """Drop the images kept for mosaic and mixup, which still have the size of the last stage."""
-    dataset.buffer = []
-    dataset.ims = [None] * dataset.ni
-    dataset.im_hw0 = [None] * dataset.ni
-    dataset.im_hw = [None] * dataset.ni
-
-
 def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:
-    """Pick the scores of the boxes out of Ultralytics' metrics."""
+    """Pick the scores we report out of Ultralytics' metrics, which depend on the task."""
     found = metrics or {}
-    return {
-        "mAP50": _as_float(found.get("metrics/mAP50(B)")),
-        "mAP50_95": _as_float(found.get("metrics/mAP50-95(B)")),
-    }
-
-
-def _as_float(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return {ours: float(found[theirs]) for theirs, ours in METRICS.items() if theirs in found}

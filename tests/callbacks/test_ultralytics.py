@@ -63,9 +63,9 @@ def test_every_batch_has_the_size_of_its_stage(run):
     # Trap 1: with mosaic, images buffered at the last stage's size would still come.
     sizes = {e: {s[2:] for s in shapes} for e, shapes in by_epoch(run[1], "shape").items()}
     assert sizes == {
-        **dict.fromkeys((0, 1), {(32, 32)}),
-        **dict.fromkeys((2, 3), {(64, 64)}),
-        **dict.fromkeys((4, 5), {(96, 96)}),
+        **{key: {(32, 32)} for key in (0, 1)},
+        **{key: {(64, 64)} for key in (2, 3)},
+        **{key: {(96, 96)} for key in (4, 5)},
     }
 
 

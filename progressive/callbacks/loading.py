@@ -1,0 +1,112 @@
+"""Bring an Ultralytics training loader to a stage: the size it produces and how it augments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import default_collate
+from torchvision import transforms as T
+from torchvision.transforms import v2
+from ultralytics.engine.trainer import BaseTrainer
+
+from progressive.augment import RandAugment
+from progressive.schedule import TrainingStage
+
+Collate = Callable[[list[Any]], Any]
+
+
+def set_loader_stage(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool) -> None:
+    """Rebuild what the training loader does, and restart its workers.
+
+    Args:
+        trainer: whose ``args`` are left alone: what is written there ends up in the checkpoint.
+        stage: what the loader is to produce from now on.
+        mosaic_closed: leave out mosaic, copy-paste and cutmix, as in the tail of a training.
+    """
+    if trainer.args.task == "classify":
+        _set_classification(trainer, stage)
+    else:
+        _set_detection(trainer, stage, mosaic_closed=mosaic_closed)
+    trainer.train_loader.reset()  # workers hold a copy of the data set
+
+
+def _set_detection(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool) -> None:
+    dataset = trainer.train_loader.dataset
+    arguments = copy(trainer.args)
+    arguments.mixup = stage.mixup
+    if stage.randaugment_magnitude > 0:
+        # Serialised, as Ultralytics keeps the user's own: it reads a list of one kind only.
+        own = getattr(trainer.args, "augmentations", None) or []
+        ours = RandAugment(magnitude=stage.randaugment_magnitude).to_dict()
+        arguments.augmentations = [*own, ours]
+    if mosaic_closed:
+        arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0
+    dataset.imgsz = stage.image_size
+    # Images kept for mosaic and mixup still have the size of the last stage.
+    dataset.buffer = []
+    dataset.ims = [None] * dataset.ni
+    dataset.im_hw0 = [None] * dataset.ni
+    dataset.im_hw = [None] * dataset.ni
+    dataset.transforms = dataset.build_transforms(arguments)
+
+
+def _set_classification(trainer: BaseTrainer, stage: TrainingStage) -> None:
+    loader = trainer.train_loader
+    pipeline: list[Any] = []
+    for transform in loader.dataset.torch_transforms.transforms:
+        if isinstance(transform, T.RandomResizedCrop):
+            pipeline.append(
+                T.RandomResizedCrop(
+                    stage.image_size, transform.scale, transform.ratio, transform.interpolation
+                )
+            )
+        elif isinstance(transform, T.ToTensor) and stage.randaugment_magnitude > 0:
+            pipeline += [PillowRandAugment(stage.randaugment_magnitude), transform]
+        elif not isinstance(transform, (T.RandAugment, PillowRandAugment)):
+            pipeline.append(transform)
+    loader.dataset.torch_transforms = T.Compose(pipeline)
+    collate = loader.collate_fn
+    base: Collate = collate.base if isinstance(collate, MixUpCollate) else collate
+    loader.collate_fn = base
+    if stage.mixup > 0:
+        loader.collate_fn = MixUpCollate(stage.mixup, len(trainer.data["names"]), base)
+        trainer.plot_idx = []  # Ultralytics cannot draw the label of a blend
+
+
+class PillowRandAugment:
+    """`RandAugment` for a pipeline of torchvision transforms on Pillow images."""
+
+    def __init__(self, magnitude: float) -> None:
+        self.compose = A.Compose([RandAugment(magnitude=magnitude)])
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Augment an RGB image; its size stays."""
+        if self.compose.seed != torch.initial_seed():
+            # Albumentations draws from generators of its own: give every worker other ones.
+            self.compose.set_random_seed(torch.initial_seed())
+        return Image.fromarray(self.compose(image=np.asarray(image))["image"])
+
+
+class MixUpCollate:
+    """Collate samples to a batch and blend it with itself in another order.
+
+    The ratio is drawn from Beta(alpha, alpha) once per batch, and labels become the same mixture
+    of one-hot rows (mixup, arXiv 1710.09412), which cross entropy takes as they are.
+    """
+
+    def __init__(self, alpha: float, classes: int, base: Collate = default_collate) -> None:
+        self.alpha = alpha
+        self.base = base
+        self.mixup = v2.MixUp(alpha=alpha, num_classes=classes)
+
+    def __call__(self, samples: list[Any]) -> dict[str, Any]:
+        """Return the batch with ``img`` (B, 3, H, W) blended and ``cls`` (B, classes)."""
+        batch = self.base(samples)
+        batch["img"], batch["cls"] = self.mixup(batch["img"], batch["cls"])
+        return batch

@@ -1,0 +1,40 @@
+"""A checkpoint that would run code is refused before any of it runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from progressive.detectors import build_detector
+from progressive.detectors.checkpoint import load_detector
+from progressive.errors import InputError
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize("where", ["model", "train_args"])
+def test_code_in_a_checkpoint_never_runs(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"epoch": 1, where: Hostile()}, "last.pt")
+    with pytest.raises(InputError, match="system, which is no layer of a detector") as error:
+        load_detector(tmp_path / "last.pt")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"last.pt: is not a checkpoint that can be read"):
+        load_detector(tmp_path / "last.pt")
+
+
+def test_our_own_checkpoint_is_loaded(tmp_path):
+    saved = build_detector("yolov8", "n", width=0.25, depth=0.25, classes=["a", "b"])
+    saved.save(tmp_path / "last.pt")
+    loaded = load_detector(tmp_path / "last.pt")
+    assert loaded.model.names == {0: "a", 1: "b"}
