@@ -126,8 +126,8 @@ def group_options(group: str) -> list[str]:
 def prepare(arguments: Sequence[str]) -> list[str]:
     """Check the overrides among ``arguments`` and fill in what they leave to the machine.
 
-    Returns options first, since Hydra's parser takes overrides in one piece only, and marks
-    ``train.KEY=VALUE``, which may name an argument that no file here lists.
+    Returns options first, since Hydra's parser takes overrides in one piece only, and adds the
+    plus signs that Hydra wants where an override adds to the configuration.
     """
     options, overrides = _split(arguments)
     prepared = []
@@ -137,8 +137,12 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         _check_key(override)
         name = override.key_or_group
         names[name] = override
-        marked = name.startswith("train.") and not raw.startswith(("+", "~"))
-        prepared.append(f"++{raw}" if marked else raw)
+        bare = not raw.startswith(("+", "~"))
+        if bare and name.startswith("train."):
+            raw = f"++{raw}"
+        elif bare and name == "experiment":
+            raw = f"+{raw}"
+        prepared.append(raw)
     if "resume" in names and (others := sorted(set(names) - ALLOWED_WITH_RESUME)):
         raise ConfigError(
             f"{others[0]}: cannot be changed by resume, which continues with the run's own "
@@ -233,7 +237,7 @@ def _check_key(override: Override) -> None:
         return
     if name.startswith("train."):
         argument = name.removeprefix("train.")
-        if argument.split(".")[0] in {*ultralytics_defaults(), *OWN_KEY, "augmentations"}:
+        if argument.split(".")[0] in {*ultralytics_defaults(), *OWN_KEY}:
             return
         known = [f"train.{key}" for key in ultralytics_defaults()]
         raise ConfigError(f"{name}: unknown argument; {suggest(name, known)}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from progressive.callbacks.refusals import refusal
 from progressive.checks import (
     Check,
     ConfigError,
@@ -33,6 +34,8 @@ from progressive.checks import (
 from progressive.detectors.catalog import BACKBONES, HEADS
 from progressive.schedule import MAX_MAGNITUDE, ProgressiveSchedule
 
+TASKS = ("detect", "classify")
+
 #: Largest stride of every detector here: features come at strides 8, 16 and 32.
 STRIDE = 32
 
@@ -46,7 +49,12 @@ class Key:
 
 
 KEYS: dict[str, Key] = {
-    "data": Key(text(), "Data set: digits (embedded), or the path of an Ultralytics data.yaml."),
+    "task": Key(choice(TASKS), "detect, or classify: the same schedule for an image classifier."),
+    "data": Key(
+        text(),
+        "Data set: digits, or for classify blur (both embedded); or the path of an Ultralytics "
+        "data.yaml, or for classify of a folder with train/ and val/.",
+    ),
     "stages": Key(integer(1), "Number of training stages."),
     "epochs": Key(integer(1), "Epochs in total, over all stages."),
     "durations": Key(
@@ -60,14 +68,13 @@ KEYS: dict[str, Key] = {
     "randaugment.max": Key(
         number(0, MAX_MAGNITUDE), "RandAugment magnitude of the last stage (the paper: 15 to 25)."
     ),
-    "mixup.min": Key(number(0, 1), "Probability of mixup in the first stage."),
-    "mixup.max": Key(number(0, 1), "Probability of mixup in the last stage."),
+    "mixup.min": Key(number(0, 1), "Mixup in the first stage: a probability; alpha for classify."),
+    "mixup.max": Key(number(0, 1), "Mixup in the last stage."),
     "dropout.min": Key(
-        number(0, 1, open_end=True), "Channel dropout between backbone and neck, first stage."
+        number(0, 1, open_end=True),
+        "First stage: channel dropout between backbone and neck; classifier dropout for classify.",
     ),
-    "dropout.max": Key(
-        number(0, 1, open_end=True), "Channel dropout between backbone and neck, last stage."
-    ),
+    "dropout.max": Key(number(0, 1, open_end=True), "Dropout in the last stage."),
     "drop_path": Key(
         rate_or_pair(), "Stochastic depth of the backbone: a constant, or [min,max] to schedule it."
     ),
@@ -102,6 +109,7 @@ KEYS: dict[str, Key] = {
 
 #: Config groups: chosen whole, as in backbone=efficientnetv2_s.
 GROUPS: dict[str, str] = {
+    "experiment": "A whole recipe, added with a plus: +experiment=yolov10_efficientnetv2.",
     "machine": "cpu or gpu: sizes, epochs, batch and optimizer that fit; detected when not given.",
     "backbone": "The backbone that replaces the detector's own.",
     "head": "The detector whose neck and head are used, with or without its scale.",
@@ -125,7 +133,7 @@ OWN_KEY = {
     "save_dir": "output",
     "model": "head and backbone",
     "pretrained": "backbone.pretrained or backbone.weights",
-    "task": "head",
+    "task": "task",
     "mode": "nothing; this command always trains",
     "cfg": "train.KEY=VALUE",
 }
@@ -162,6 +170,7 @@ class Head:
 class Config:
     """A validated configuration; build it with `validate`."""
 
+    task: str
     data: str
     stages: int
     epochs: int
@@ -227,8 +236,9 @@ def validate(raw: Mapping[str, Any]) -> Config:
             f"such as {below} or {below + STRIDE}"
         )
     _check_backbone(value)
-    _check_head(value)
-    check_train_arguments(value["train"])
+    if value["task"] == "detect":
+        _check_head(value)
+    check_train_arguments(value["train"], value["task"])
     config = Config(**_nest(value))
     config.schedule()
     return config
@@ -255,14 +265,14 @@ def unknown_key(name: str) -> ConfigError:
     return ConfigError(f"{name}: unknown key; {hint}")
 
 
-def check_train_arguments(train: Mapping[str, Any]) -> None:
+def check_train_arguments(train: Mapping[str, Any], task: str) -> None:
     """Check ``train.*`` against the installed Ultralytics without importing it."""
     known = ultralytics_defaults()
     for name, value in train.items():
         label = f"train.{name}"
         if name in OWN_KEY:
             raise ConfigError(f"{label}={value}: use {OWN_KEY[name]} instead")
-        if name not in known and name != "augmentations":
+        if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean train.{near[0]}?" if near else "Ultralytics has no such argument"
             raise ConfigError(f"{label}: unknown argument; {hint}")
@@ -273,14 +283,8 @@ def check_train_arguments(train: Mapping[str, Any]) -> None:
                 raise ConfigError(f"{label}={value}: must be a number, such as {default}")
         elif isinstance(default, bool) and numeric:
             raise ConfigError(f"{label}={value}: must be true or false")
-    refuse_train_arguments(train)
-
-
-def refuse_train_arguments(train: Mapping[str, Any]) -> None:
-    """Refuse what would fight the schedule; the callback refuses the same in any trainer."""
-    from progressive.callbacks.refusals import refusal
-
-    reason = refusal(train)
+    # The callback refuses the same in any trainer.
+    reason = refusal({**train, "task": task})
     if reason:
         raise ConfigError(f"train.{reason}")
 
