@@ -31,7 +31,7 @@ def imported(module):
         ("progressive.report", {"torch", "ultralytics", "timm", "hydra"}),
         ("progressive.data", HEAVY | HYDRA),
         ("progressive.detectors", HEAVY | HYDRA),
-        ("progressive.augment", {"torch", "ultralytics", "timm"} | HYDRA),
+        ("progressive.augment", {"ultralytics", "timm"} | HYDRA),
         ("progressive.regularize", {"ultralytics", "timm", "albumentations"} | HYDRA),
         ("progressive.callbacks.ultralytics", HYDRA),
     ],

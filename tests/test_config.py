@@ -16,7 +16,7 @@ CPU = "device=cpu"
         ("stages=0", "stages=0: must be an integer of at least 1"),
         ("stages=four", "stages=four: must be an integer"),
         ("stages=true", "stages=True: must be an integer"),
-        ("stages=30", "stages=30: must not be above epochs=24"),
+        ("stages=40", "stages=40: must not be above epochs=36"),
         ("size.min=300", "size.min=300: must not be above size.max=192"),
         (
             "size.max=300",

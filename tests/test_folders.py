@@ -57,7 +57,7 @@ def test_resume_finds_settings_and_checkpoint(interrupted, name):
         ("weights/last.pt", None, "has no weights/last.pt"),
         ("config.yaml", None, "not a run of this program"),
         (None, ("summary.json", "{}"), "is finished"),
-        (None, ("config.yaml", "epochs: 0"), "config.yaml: data: missing"),
+        (None, ("config.yaml", "epochs: 0"), "config.yaml: task: missing"),
         (None, ("config.yaml", "[1"), "config.yaml"),
         (None, ("config.yaml", "- 1"), "config.yaml"),
     ],

@@ -58,9 +58,18 @@ def test_a_run_keeps_everything_it_promises(tiny_data, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_default_run_learns(tmp_path):
+    arguments = [sys.executable, "-m", "progressive.run", "device=cpu", "output=run"]
+    subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=True)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert [stage["image_size"] for stage in summary["stages"]] == [96, 128, 160, 192]
+    assert summary["metrics"]["mAP50"] >= 0.75
+
+
+@pytest.mark.slow
 def test_a_killed_run_resumes(tiny_data, tmp_path):
     folder = tmp_path / "run"
-    arguments = command("epochs=60", f"data={tiny_data}", f"output={folder}")
+    arguments = command("epochs=24", f"data={tiny_data}", f"output={folder}")
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 120
         while not (folder / "epochs.csv").exists() or len(rows(folder / "epochs.csv")) < 3:
@@ -76,8 +85,8 @@ def test_a_killed_run_resumes(tiny_data, tmp_path):
     )
     assert f"from epoch {done + 1}" in resumed.stdout
     finished = rows(folder / "epochs.csv")
-    assert [int(row["epoch"]) for row in finished] == list(range(60))
-    assert [int(row["image_size"]) for row in finished] == [32] * 30 + [64] * 30
+    assert [int(row["epoch"]) for row in finished] == list(range(24))
+    assert [int(row["image_size"]) for row in finished] == [32] * 12 + [64] * 12
     refused = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "is finished" in refused.stderr

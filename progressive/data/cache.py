@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CACHE_VARIABLE = "PROGRESSIVE_CACHE"
 
@@ -22,6 +28,11 @@ def cache_root() -> Path:
     # The XDG specification says that a relative value is to be ignored.
     base = xdg if xdg.is_absolute() else Path.home() / ".cache"
     return base / "progressive"
+
+
+def fingerprint(spec: DataclassInstance) -> str:
+    """Return eight hexadecimal digits that change with any value of a dataclass."""
+    return hashlib.sha256(repr(sorted(asdict(spec).items())).encode()).hexdigest()[:8]
 
 
 def build_once(

@@ -7,12 +7,11 @@ image size a detector is trained at decides what it can see.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from progressive.data.cache import build_once, cache_root
+from progressive.data.cache import build_once, cache_root, fingerprint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +59,7 @@ class DigitsSpec:
 
     def fingerprint(self) -> str:
         """Return eight hexadecimal digits that change with any value of the spec."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:8]
+        return fingerprint(self)
 
 
 SPEC = DigitsSpec()
@@ -110,6 +109,7 @@ def _write(folder: Path, spec: DigitsSpec) -> None:
     import numpy as np
     from sklearn.datasets import load_digits
 
+    from progressive.data.jpeg import jpeg
     from progressive.data.scenes import compose
 
     source = load_digits()
@@ -122,7 +122,7 @@ def _write(folder: Path, spec: DigitsSpec) -> None:
             # A seed of its own for every scene: no scene depends on how many came before it.
             rng = np.random.default_rng([spec.seed, part, index])
             scene = compose(rng, spec, source.images, source.target, pools[split])
-            (images / f"{index:04d}.jpg").write_bytes(_jpeg(scene.image, spec.jpeg_quality))
+            (images / f"{index:04d}.jpg").write_bytes(jpeg(scene.image, spec.jpeg_quality))
             (labels / f"{index:04d}.txt").write_text(_label_lines(scene, spec.side), "utf-8")
     (folder / "data.yaml").write_text(_yaml(), "utf-8")
 
@@ -136,14 +136,6 @@ def _complete(folder: Path, spec: DigitsSpec) -> bool:
     }
     expected = all(found == spec.scenes(split) for (_, split), found in counts.items())
     return expected and (folder / "data.yaml").is_file()
-
-
-def _jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Encode in memory: unlike `cv2.imwrite`, writing the bytes ourselves raises when it fails."""
-    import cv2
-
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return encoded.tobytes()
 
 
 def _label_lines(scene: Scene, side: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 #: Strides of the feature maps that every backbone hands to the neck.
@@ -40,15 +41,35 @@ class BackboneSpec:
         Raises:
             ValueError: a fraction out of range, or of a model that cannot be scaled.
         """
-        for name, fraction in (("width", width), ("depth", depth)):
-            if not 0 < fraction <= 1:
-                raise ValueError(f"{name}={fraction}: must be in (0, 1]")
+        check_fractions(width, depth)
         if width == 1 and depth == 1:
             return BackboneLayer("TimmBackbone", (self.timm,))
         if not self.scalable:
             raise ValueError(f"{self.timm} has no fractions of width or depth; leave both at 1")
         multipliers = (self.width * width, self.depth * depth)
         return BackboneLayer("TimmBackbone", (self.base or self.timm, *multipliers))
+
+
+@dataclass(frozen=True)
+class DesignSpec:
+    """A backbone of `gradient_path`, which is built here and has no published weights.
+
+    Attributes:
+        design: one of the designs there.
+    """
+
+    design: str
+
+    @property
+    def timm(self) -> str:
+        """A name that timm does not know: its own darknet53 has other keys than ours."""
+        return f"gradient_path.{self.design}"
+
+    def layer(self, width: float = 1.0, depth: float = 1.0) -> BackboneLayer:
+        """Return the layer that builds this design; as `BackboneSpec.layer`."""
+        check_fractions(width, depth)
+        import_module("progressive.detectors.gradient_path")  # registers the class with the parser
+        return BackboneLayer("GradientPathBackbone", (self.design, width, depth))
 
 
 @dataclass(frozen=True)
@@ -63,8 +84,9 @@ def _efficientnetv2_b(name: str, width: float, depth: float) -> BackboneSpec:
     return BackboneSpec(name, base="tf_efficientnetv2_b0", width=width, depth=depth)
 
 
-#: EfficientNetV2, arXiv 2104.00298; multipliers of b0 to b3 from google/automl.
-BACKBONES: Mapping[str, BackboneSpec] = {
+#: EfficientNetV2, arXiv 2104.00298; multipliers of b0 to b3 from google/automl. Gradient-path
+#: designs, arXiv 2211.04800.
+BACKBONES: Mapping[str, BackboneSpec | DesignSpec] = {
     "efficientnetv2_b0": _efficientnetv2_b("tf_efficientnetv2_b0", 1.0, 1.0),
     "efficientnetv2_b1": _efficientnetv2_b("tf_efficientnetv2_b1", 1.0, 1.1),
     "efficientnetv2_b2": _efficientnetv2_b("tf_efficientnetv2_b2", 1.1, 1.2),
@@ -73,6 +95,10 @@ BACKBONES: Mapping[str, BackboneSpec] = {
     "efficientnetv2_m": BackboneSpec("tf_efficientnetv2_m"),
     "efficientnetv2_l": BackboneSpec("tf_efficientnetv2_l"),
     "efficientnetv2_xl": BackboneSpec("tf_efficientnetv2_xl"),
+    "darknet53": DesignSpec("darknet53"),
+    "prn": DesignSpec("prn"),
+    "cspdarknet53": DesignSpec("cspdarknet53"),
+    "elan": DesignSpec("elan"),
 }
 
 #: Detectors whose neck and head Ultralytics ships, and at which scales.
@@ -88,11 +114,18 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def backbone_spec(name: str) -> BackboneSpec:
+def backbone_spec(name: str) -> BackboneSpec | DesignSpec:
     """Look a backbone up; raises ValueError with the nearest name that exists."""
     if name not in BACKBONES:
         raise ValueError(f"backbone={name}: {_suggest(name, BACKBONES)}")
     return BACKBONES[name]
+
+
+def check_fractions(width: float, depth: float) -> None:
+    """Raise ValueError for a fraction of a backbone that is not in (0, 1]."""
+    for name, fraction in (("width", width), ("depth", depth)):
+        if not 0 < fraction <= 1:
+            raise ValueError(f"{name}={fraction}: must be in (0, 1]")
 
 
 def check_head(name: str, scale: str) -> None:

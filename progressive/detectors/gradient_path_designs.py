@@ -14,6 +14,7 @@ from math import ceil
 import torch
 from torch import nn
 
+from progressive.detectors.catalog import check_fractions
 from progressive.detectors.gradient_path_layers import (
     MaskedResidual,
     Residual,
@@ -95,9 +96,7 @@ def build_features(
     """
     if design not in DESIGNS:
         raise ValueError(f"design={design}: must be one of {', '.join(DESIGNS)}")
-    for name, fraction in (("width", width), ("depth", depth)):
-        if not 0 < fraction <= 1:
-            raise ValueError(f"{name}={fraction}: must be in (0, 1]")
+    check_fractions(width, depth)
     if variant is None:
         return DESIGNS[design](width, depth)
     if not isinstance(variant, _VARIANTS[design]):
