@@ -109,7 +109,7 @@ def _darknet53(width: float, depth: float) -> Features:
 
 
 def _prn(width: float, depth: float, mask: float = 0.5) -> Features:
-    def stage(channels: int, blocks: int, first: bool) -> list[Residual]:
+    def stage(channels: int, blocks: int, _first: bool) -> list[Residual]:
         return [_residual(channels, channels // 2, mask) for _ in range(blocks)]
 
     return _darknet(width, depth, stage)

@@ -1,7 +1,7 @@
 """Layers designed by where a gradient comes from and how far it travels (arXiv 2211.04800).
 
 All of them have a short way, the *identity*, around a long one, the *block*. The gradient can be
-stopped at the start of either, for the paper's experiment and for `progressive.gradients`.
+stopped on either, for the paper's experiment and for `progressive.gradients`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def silu_conv(channels: int, out_channels: int, kernel: int = 1, stride: int = 1
 
 
 class Branched(nn.Module):
-    """A layer with an identity and a block that start from the same input.
+    """A layer with ways around its blocks.
 
     Attributes:
-        stop: "identity" or "block" detaches that branch from the input: its own layers go on
-            learning, but hand no gradient to the layers before. None lets both pass.
+        stop: "identity" or "block" detaches what those ways, or the blocks, start from: their own
+            layers go on learning, but hand no gradient to the layers before. None lets both pass.
     """
 
     def __init__(self, stop: str | None = None) -> None:
@@ -45,11 +45,11 @@ class Branched(nn.Module):
         self.stop = stop
 
     def identity_input(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the input as the identity shall see it."""
+        """Return what an identity starts from."""
         return x.detach() if self.stop == "identity" else x
 
     def block_input(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the input as the block shall see it."""
+        """Return what a block starts from."""
         return x.detach() if self.stop == "block" else x
 
 
@@ -87,10 +87,10 @@ class Residual(Branched):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to the shape that the block returns."""
         y = self.drop_path(self.block(self.block_input(x)))
-        return y + self.carried(self.identity_input(x), y.shape[1])
+        return y + self.carried(self.identity_input(x))
 
-    def carried(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        """Return what the identity adds to an output with so many channels."""
+    def carried(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the identity adds."""
         return x
 
 
@@ -122,7 +122,7 @@ class MaskedResidual(Residual):
         mask[:, channels - round(channels * fraction) :] = 0
         self.register_buffer("mask", mask, persistent=False)
 
-    def carried(self, x: torch.Tensor, channels: int) -> torch.Tensor:
+    def carried(self, x: torch.Tensor) -> torch.Tensor:
         """Return the input with the masked channels at zero."""
         return x * self.mask
 
@@ -132,11 +132,20 @@ class AsymmetricResidual(Residual):
 
     The identity carries the channels that both sides have, counted from the first; the missing
     ones count as masked.
+
+    Args:
+        block: from any number of channels to another, of the same height and width.
+        channels: of its output.
+        stop: see `Branched`.
     """
 
-    def carried(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        """Return the input cut off, or filled up with zeros, to `channels`."""
-        return fit_channels(x, channels)
+    def __init__(self, block: nn.Module, channels: int, stop: str | None = None) -> None:
+        super().__init__(block, stop)
+        self.channels = channels
+
+    def carried(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the input cut off after, or filled up with zeros to, the output's channels."""
+        return fit_channels(x, self.channels)
 
 
 def fit_channels(x: torch.Tensor, channels: int) -> torch.Tensor:

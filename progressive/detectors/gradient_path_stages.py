@@ -74,7 +74,7 @@ class OSAModule(Branched):
         out_channels: of the output.
         layers: number of 3x3 convolutions.
         conv: makes the convolutions.
-        stop: see `Branched`; the identity is the input that is aggregated.
+        stop: see `Branched`; each convolution is a block, its input a shortcut to the transition.
     """
 
     def __init__(
@@ -93,12 +93,11 @@ class OSAModule(Branched):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, channels, H, W) to (B, out_channels, H, W)."""
-        parts = [self.identity_input(x)]
-        y = self.block_input(x)
+        parts = []
         for layer in self.layers:
-            y = layer(y)
-            parts.append(y)
-        return self.transition(torch.cat(parts, dim=1))
+            parts.append(self.identity_input(x))
+            x = layer(self.block_input(x))
+        return self.transition(torch.cat([*parts, x], dim=1))
 
 
 class ELANStage(Branched):
@@ -114,7 +113,8 @@ class ELANStage(Branched):
         stacks: number of blocks; YOLOv7 has 2.
         depth: 3x3 convolutions in a block; YOLOv7 has 2.
         conv: makes the convolutions.
-        stop: see `Branched`; the identity is the half that crosses.
+        stop: see `Branched`; identities are the half that crosses and all other shortcuts to the
+            transition, blocks the half that enters and each stack.
 
     Raises:
         ValueError: fewer than one stack.
@@ -142,9 +142,9 @@ class ELANStage(Branched):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, channels, H, W) to (B, out_channels, H, W)."""
+        parts = [self.cross(self.identity_input(x))]
         y = self.entry(self.block_input(x))
-        parts = [self.cross(self.identity_input(x)), y]
         for stack in self.stacks:
-            y = stack(y)
-            parts.append(y)
-        return self.transition(torch.cat(parts[::-1], dim=1))
+            parts.append(self.identity_input(y))
+            y = stack(self.block_input(y))
+        return self.transition(torch.cat([y, *reversed(parts)], dim=1))

@@ -57,15 +57,20 @@ def graft(
 
     old = model["backbone"]
     tail = _tail_start(old)
-    # parse_model evaluates strings; quoted, even a name such as 3abc is a literal. It believes that
-    # a class it does not know leaves the channels as they were; Index is one that states them.
-    args = [repr(arg) if isinstance(arg, str) else arg for arg in backbone.args]
-    new = [[-1, 1, backbone.module, args]]
-    new += [[0, 1, "Index", [count, i]] for i, count in enumerate(channels)]
+    new = backbone_layers(backbone, channels)
     moved = _Moved(backbone_strides(model), tail, tail - len(new))
     kept = [moved.layer(i, layer) for i, layer in enumerate(old + model["head"]) if i >= tail]
     in_tail = len(old) - tail
     return {**model, "backbone": new + kept[:in_tail], "head": kept[in_tail:]}
+
+
+def backbone_layers(backbone: BackboneLayer, channels: tuple[int, int, int]) -> list[list[Any]]:
+    """Return the first four layers of a model yaml: the backbone, and each of its three maps."""
+    # parse_model evaluates strings; quoted, even a name such as 3abc is a literal. It believes that
+    # a class it does not know leaves the channels as they were; Index is one that states them.
+    args = [repr(arg) if isinstance(arg, str) else arg for arg in backbone.args]
+    maps = [[0, 1, "Index", [count, i]] for i, count in enumerate(channels)]
+    return [[-1, 1, backbone.module, args], *maps]
 
 
 def load_yaml(head: str, scale: str) -> dict[str, Any]:

@@ -20,6 +20,36 @@ class WeightsError(InputError):
     """Weights that cannot be had, cannot be read or do not fit."""
 
 
+def initial_weights(
+    model: str, pretrained: bool, file: Path | None, width: float = 1.0, depth: float = 1.0
+) -> tuple[dict[str, torch.Tensor], str] | None:
+    """Read the weights a backbone is to start from.
+
+    Args:
+        model: name of the timm model.
+        pretrained: take the published weights.
+        file: take those of this file.
+        width: fraction of the backbone's channels.
+        depth: fraction of its blocks.
+
+    Returns:
+        The state dict and where it is from, for `load_weights`; None when neither is asked for.
+
+    Raises:
+        ValueError: weights from two sources, or for a part of a backbone.
+        WeightsError: they cannot be had or read.
+    """
+    if pretrained and file is not None:
+        raise ValueError("give either pretrained or weights, not both")
+    if (pretrained or file is not None) and (width != 1 or depth != 1):
+        raise ValueError(
+            f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
+        )
+    if pretrained:
+        return published_weights(model), f"published weights of {model}"
+    return None if file is None else (read_weights(Path(file)), str(file))
+
+
 def published_weights(model: str) -> dict[str, torch.Tensor]:
     """Download the state dict of a timm classifier, or take it from the local cache.
 

@@ -1,0 +1,49 @@
+"""Build an image classifier on a backbone of the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ultralytics import YOLO
+
+from progressive.detectors.assemble import Classes, assemble, class_names, seeded
+from progressive.detectors.backbones import layer_channels
+from progressive.detectors.catalog import backbone_spec
+from progressive.detectors.graft import backbone_layers
+from progressive.detectors.weights import initial_weights, load_weights
+
+
+def build_classifier(
+    backbone: str = "efficientnetv2_b0",
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    classes: Classes = 1000,
+    seed: int | None = None,
+) -> YOLO:
+    """Build a classifier whose `train`, `val`, `predict` and `export` are Ultralytics' own.
+
+    The head is Ultralytics' `Classify`: a 1x1 convolution to 1280 channels, pooling, dropout and a
+    linear layer, which is the head of EfficientNet and EfficientNetV2 themselves. On backbones
+    whose own head has 1280 channels (EfficientNetV2-B0, B1, S, M, L, XL, EfficientNet-B0 and B1)
+    the number of parameters is the published one.
+
+    Arguments and errors are those of `progressive.detectors.build_detector`.
+    """
+    spec = backbone_spec(backbone)
+    layer = spec.layer(width, depth)
+    state = initial_weights(spec.timm, pretrained, weights, width, depth)
+    names = class_names(classes)
+    layers = backbone_layers(layer, layer_channels(layer))
+    model_yaml = {
+        "scale": "",
+        "backbone": [layers[0], layers[-1]],  # only the map at stride 32 is used
+        "head": [[-1, 1, "Classify", ["nc"]]],
+    }
+    with seeded(seed):
+        classifier = assemble(model_yaml, "classifier", f"{backbone}-cls.yaml", names, "classify")
+    if state is not None:
+        load_weights(classifier.model.model[0].body, *state)
+    return classifier
