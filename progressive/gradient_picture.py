@@ -36,11 +36,10 @@ def draw(paths: GradientPaths, title: str, file: Path) -> None:
     inside, whole, sums = figure.subplots(3, 1, height_ratios=[3, 3, 2])
     figure.suptitle(title)
     _steps(inside, layers, [layer.timestamps for layer in layers])
-    inside.set(title="Within each stage", ylabel="layers from the stage's output")
+    inside.set_title("Within each stage: paths from the stage's own output")
     _steps(whole, layers, [layer.network_timestamps for layer in layers])
-    whole.set(title="In the whole network", ylabel="layers from the loss")
-    handles, labels = whole.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    whole.set_title("In the whole network: paths from the loss")
+    whole.legend(loc="upper right")  # where paths are short, so that nothing is hidden
     _sums(sums, paths)
     figure.savefig(file, dpi=120)
 
@@ -63,8 +62,8 @@ def _steps(axes: Axes, layers: Sequence[LayerPaths], steps: Sequence[tuple[int, 
         interpolation="nearest",
     )
     reached = [column for column, found in enumerate(steps) if found]
-    axes.plot([], [], "s", color=_ARRIVAL, label="gradient timestamp (a step that brings gradient)")
-    marks = ((max, "D", _LONGEST, "longest gradient path"), (min, "o", _SHORTEST, "shortest"))
+    axes.plot([], [], "s", color=_ARRIVAL, label="timestamp (length of any path)")
+    marks = ((max, "D", _LONGEST, "longest path"), (min, "o", _SHORTEST, "shortest path"))
     size = max(2.0, min(5.0, 300 / len(layers)))
     for pick, marker, colour, label in marks:
         values = [pick(steps[column]) for column in reached]
@@ -78,7 +77,11 @@ def _steps(axes: Axes, layers: Sequence[LayerPaths], steps: Sequence[tuple[int, 
     axes.set_xticks(centres, [f"{strides[start]}" for start in starts])
     axes.tick_params(axis="x", length=0)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("stage, by stride; its layers from the image (left) to the loss (right)")
+    axes.set(
+        ylim=(0, highest + 1),
+        ylabel="layers on the path",
+        xlabel="stage, by stride; its layers from the image (left) to the loss (right)",
+    )
 
 
 def _sums(axes: Axes, paths: GradientPaths) -> None:
@@ -91,5 +94,6 @@ def _sums(axes: Axes, paths: GradientPaths) -> None:
         axes.bar_label(axes.bar(places + shift, counts, 0.38, color=colour, label=label))
     axes.set_xticks(places, [f"{stage.stride}" for stage in paths.stages])
     axes.margins(y=0.15)
+    axes.set_yticks([])  # the numbers stand on the bars
     axes.set(title="Different timestamps and sources in each stage", xlabel="stage, by stride")
     axes.legend(frameon=False)

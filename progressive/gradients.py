@@ -167,14 +167,14 @@ def table(paths: GradientPaths) -> str:
     """Draw a row for each stage and one for the network, and say how to read them."""
     rows = [_row(f"stride {stage.stride}", stage) for stage in paths.stages]
     rows.append(_row("network", paths.network))
-    headers = ["stage", "layers", "shortest", "longest", "timestamps", "each", "sources", "each"]
+    headers = ["stage", "layers", "shortest path", "longest path"]
+    headers += ["timestamps", "per layer", "sources", "per layer"]
     lines = [
         tabulate(rows, headers, tablefmt="github", stralign="right", disable_numparse=True),
         "",
-        "Shortest and longest gradient path: layers with weights from the stage's output (network:",
-        "from the loss, which reads the maps at strides 8, 16 and 32) to each layer. A range spans",
-        "the layers of the stage. Timestamps and sources: different ones in the stage, and at each",
-        "layer.",
+        "Paths are counted in layers with weights: from the stage's own output, in the last row from",
+        "the loss, which reads the maps at strides 8, 16 and 32. A range is the least and the most",
+        "of any layer. Timestamps and sources are the different ones in the stage.",
     ]
     if paths.network.unreached:
         lines.append(f"Layers that no gradient reaches: {paths.network.unreached}.")

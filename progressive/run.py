@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from progressive import records, report
 from progressive.checks import ConfigError
@@ -51,7 +52,6 @@ def run(config: Config) -> None:
 def _train(config: Config) -> Path:
     """Train a new detector and return its run folder."""
     from progressive.data import TRAIN_ARGUMENTS, resolve
-    from progressive.detectors.build import build_detector
 
     dataset = resolve(config.data)
     arguments = {
@@ -64,21 +64,28 @@ def _train(config: Config) -> Path:
         "workers": config.workers,
     }
     _check_arguments(arguments)
-    model = build_detector(
-        config.head.name,
-        config.head.scale,
-        config.backbone.name,
-        width=config.backbone.width,
-        depth=config.backbone.depth,
-        pretrained=config.backbone.pretrained,
-        weights=config.backbone.weights,
-        classes=dataset.names,
-        seed=config.seed,
-    )
+    model = _build(config, dataset.names)
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
     place = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     return _follow_schedule(config, model, folder, {**arguments, **place})
+
+
+def _build(config: Config, classes: Sequence[str]) -> Model:
+    from progressive.detectors import build_classifier, build_detector
+
+    backbone = config.backbone
+    options: dict[str, Any] = {
+        "width": backbone.width,
+        "depth": backbone.depth,
+        "pretrained": backbone.pretrained,
+        "weights": backbone.weights,
+        "classes": classes,
+        "seed": config.seed,
+    }
+    if config.task == "classify":
+        return build_classifier(backbone.name, **options)
+    return build_detector(config.head.name, config.head.scale, backbone.name, **options)
 
 
 def _resume(config: Config, checkpoint: Path) -> Path:
@@ -120,10 +127,9 @@ def _title(config: Config) -> str:
     backbone = config.backbone
     part = f" at width {backbone.width:g}, depth {backbone.depth:g}"
     scaled = part if (backbone.width, backbone.depth) != (1, 1) else ""
-    return (
-        f"{config.head.name}{config.head.scale} with {backbone.name}{scaled} "
-        f"on {config.data}, batch {config.batch}"
-    )
+    detector = f"{config.head.name}{config.head.scale} with "
+    head = "classifier on " if config.task == "classify" else detector
+    return f"{head}{backbone.name}{scaled}, data {config.data}, batch {config.batch}"
 
 
 def _print_result(folder: Path) -> None:

@@ -12,15 +12,24 @@ if TYPE_CHECKING:
     from progressive.detectors.backbones import TimmBackbone
     from progressive.detectors.build import build_detector
     from progressive.detectors.catalog import BACKBONES, HEADS
+    from progressive.detectors.classifier import build_classifier
     from progressive.detectors.weights import WeightsError
 
-__all__ = ["BACKBONES", "HEADS", "TimmBackbone", "WeightsError", "build_detector"]
+__all__ = [
+    "BACKBONES",
+    "HEADS",
+    "TimmBackbone",
+    "WeightsError",
+    "build_classifier",
+    "build_detector",
+]
 
 _HOME = {
     "BACKBONES": "catalog",
     "HEADS": "catalog",
     "TimmBackbone": "backbones",
     "WeightsError": "weights",
+    "build_classifier": "classifier",
     "build_detector": "build",
 }
 
