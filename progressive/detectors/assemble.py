@@ -24,7 +24,8 @@ def assemble(
     Args:
         model_yaml: for the model parser.
         stem: of that file; Ultralytics reads a scale off it, as in yolo11x.
-        name: file name under which the model shall be known; no such file remains.
+        name: file name under which the model shall be known; no such file remains. A colon, as in
+            timm:resnet18, becomes a hyphen.
         names: class names by class index.
         task: detect or classify.
     """
@@ -34,6 +35,7 @@ def assemble(
         model = RTDETR(path) if stem.startswith("rtdetr") else YOLO(path, task=task)
     # It knows no scale b, nor any of RT-DETR, and would guess again whenever train() rebuilds the
     # model. Export writes next to `yaml_file`, so that must not stay in the deleted folder.
+    name = name.replace(":", "-")
     model.model.yaml.update(scale=model_yaml["scale"], yaml_file=name)
     model.cfg = model.model_name = model.overrides["model"] = name
     model.model.args["model"] = name

@@ -7,19 +7,16 @@ it does for Ultralytics' own models, also to train on or to export.
 
 from __future__ import annotations
 
-from functools import cache
+from typing import Any
 
-import timm
 import torch
 from timm.layers import DropPath
 from torch import nn
 from ultralytics.nn import tasks
 
-from progressive.detectors.catalog import STRIDES, BackboneLayer
-
-# timm builds DropPath layers only for a rate above 0. A power of two leaves the depth fractions
-# exact when divided out again.
-_BUILT_DROP_PATH = 0.5
+from progressive.detectors.batch_norm import keep_batch_norm
+from progressive.detectors.catalog import BackboneLayer
+from progressive.detectors.timm_features import BUILT_DROP_PATH, find_features
 
 
 class TimmBackbone(nn.Module):
@@ -33,12 +30,16 @@ class TimmBackbone(nn.Module):
     The arguments are those of a layer in a model yaml. Building never loads weights.
 
     Args:
-        model: name of a timm model that supports `features_only`.
+        model: name of a timm model that has feature maps at strides 8, 16 and 32.
         channel_multiplier: passed on to timm when given.
         depth_multiplier: passed on to timm when given.
 
     Raises:
-        ValueError: timm does not know the model, or it has no features at strides 8, 16 and 32.
+        ValueError: timm does not know the model, or it is of no use here; see `find_features`.
+
+    Attributes:
+        channels: channels of the three maps.
+        channels_by_stride: channels of all maps that the model could hand out, by stride.
     """
 
     mean: torch.Tensor
@@ -52,20 +53,16 @@ class TimmBackbone(nn.Module):
     ) -> None:
         super().__init__()
         given = {"channel_multiplier": channel_multiplier, "depth_multiplier": depth_multiplier}
-        multipliers = {name: value for name, value in given.items() if value is not None}
-        indices, self.channels = _feature_maps(model, *multipliers.items())
-        self.body = timm.create_model(
-            model,
-            features_only=True,
-            out_indices=indices,
-            drop_path_rate=_BUILT_DROP_PATH,
-            **multipliers,
-        )
+        features = find_features(model, *((k, v) for k, v in given.items() if v is not None))
+        self.channels = features.channels
+        self.channels_by_stride = dict(features.channels_by_stride)
+        self.body = features.build()
+        keep_batch_norm(self.body)
         for layer in self.body.modules():
             if isinstance(layer, DropPath):
-                layer.depth_fraction = layer.drop_prob / _BUILT_DROP_PATH
+                layer.depth_fraction = layer.drop_prob / BUILT_DROP_PATH
                 layer.drop_prob = 0.0
-        config = self.body.pretrained_cfg
+        config: Any = self.body.pretrained_cfg
         for name in ("mean", "std"):
             value = torch.tensor(config[name]).view(1, 3, 1, 1)
             self.register_buffer(name, value, persistent=False)
@@ -93,22 +90,6 @@ def layer_channels(layer: BackboneLayer) -> tuple[int, int, int]:
     """
     with torch.device("meta"):
         return getattr(tasks, layer.module)(*layer.args).channels
-
-
-@cache
-def _feature_maps(
-    model: str, *multipliers: tuple[str, float]
-) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """Find timm's indices, and the channels, of the features at strides 8, 16 and 32."""
-    if not timm.is_model(model):
-        raise ValueError(f"timm has no model {model!r}")
-    with torch.device("meta"):  # shapes only: no memory, no random numbers
-        info = timm.create_model(model, features_only=True, **dict(multipliers)).feature_info
-    reductions, channels = info.reduction(), info.channels()
-    if not set(STRIDES) <= set(reductions):
-        raise ValueError(f"{model} has features at strides {reductions}; 8, 16 and 32 are needed")
-    indices = tuple(reductions.index(stride) for stride in STRIDES)
-    return indices, (channels[indices[0]], channels[indices[1]], channels[indices[2]])
 
 
 # The parser resolves names in the globals of its own module and offers no other registry.

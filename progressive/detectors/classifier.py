@@ -10,7 +10,8 @@ from progressive.detectors.assemble import Classes, assemble, class_names, seede
 from progressive.detectors.backbones import layer_channels
 from progressive.detectors.catalog import backbone_spec
 from progressive.detectors.graft import backbone_layers
-from progressive.detectors.weights import initial_weights, load_weights
+from progressive.detectors.published import initial_weights
+from progressive.detectors.weights import load_weights
 
 
 def build_classifier(
@@ -34,7 +35,7 @@ def build_classifier(
     """
     spec = backbone_spec(backbone)
     layer = spec.layer(width, depth)
-    state = initial_weights(spec.timm, pretrained, weights, width, depth)
+    state = initial_weights(spec, pretrained, weights, width, depth)
     names = class_names(classes)
     layers = backbone_layers(layer, layer_channels(layer))
     model_yaml = {
@@ -45,5 +46,5 @@ def build_classifier(
     with seeded(seed):
         classifier = assemble(model_yaml, "classifier", f"{backbone}-cls.yaml", names, "classify")
     if state is not None:
-        load_weights(classifier.model.model[0].body, *state)
+        load_weights(classifier.model.model[0].body, *state, spec.timm)
     return classifier

@@ -1,69 +1,24 @@
-"""Load published weights into a backbone: every key must fit, or an error says which do not."""
+"""Read weights and load them into a backbone: every key must fit, or an error lists the others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import timm
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from ultralytics.utils import LOGGER
 
 from progressive.errors import InputError
 
-#: Top-level layers of a timm classifier that its features do not have.
-CLASSIFIER_LAYERS = ("classifier.", "conv_head.", "bn2.")
+#: Keys of one kind that an error lists by name.
+LISTED = 20
 
 
 class WeightsError(InputError):
     """Weights that cannot be had, cannot be read or do not fit."""
-
-
-def initial_weights(
-    model: str, pretrained: bool, file: Path | None, width: float = 1.0, depth: float = 1.0
-) -> tuple[dict[str, torch.Tensor], str] | None:
-    """Read the weights a backbone is to start from.
-
-    Args:
-        model: name of the timm model.
-        pretrained: take the published weights.
-        file: take those of this file.
-        width: fraction of the backbone's channels.
-        depth: fraction of its blocks.
-
-    Returns:
-        The state dict and where it is from, for `load_weights`; None when neither is asked for.
-
-    Raises:
-        ValueError: weights from two sources, or for a part of a backbone.
-        WeightsError: they cannot be had or read.
-    """
-    if pretrained and file is not None:
-        raise ValueError("give either pretrained or weights, not both")
-    if (pretrained or file is not None) and (width != 1 or depth != 1):
-        raise ValueError(
-            f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
-        )
-    if pretrained:
-        return published_weights(model), f"published weights of {model}"
-    return None if file is None else (read_weights(Path(file)), str(file))
-
-
-def published_weights(model: str) -> dict[str, torch.Tensor]:
-    """Download the state dict of a timm classifier, or take it from the local cache.
-
-    Raises:
-        WeightsError: no network, or timm has no weights for this model.
-    """
-    try:
-        return timm.create_model(model, pretrained=True).state_dict()
-    except Exception as error:  # the layers of transport below timm share no base class
-        reason = str(error).partition(". ")[0] or type(error).__name__
-        raise WeightsError(
-            f"cannot get the published weights of {model} ({reason}); "
-            "without a network give backbone.weights=FILE"
-        ) from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -89,19 +44,22 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return dict(state)
 
 
-def load_weights(body: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Copy a state dict, of timm's features or of the whole classifier, into timm's features.
+def load_weights(
+    body: nn.Module, state: Mapping[str, torch.Tensor], source: str, model: str | None = None
+) -> None:
+    """Copy a state dict, of features or of the whole classifier, into a backbone.
 
     Args:
-        body: model built by timm with `features_only`.
-        state: parameters and buffers by name. What belongs to the classifier is ignored.
-        source: where they come from, for the error message.
+        body: the features: built by timm with `features_only`, or a gradient-path design.
+        state: parameters and buffers by name. What only the classifier has is ignored.
+        source: where they come from, for the log and the error message.
+        model: name of the timm classifier; None for a design, whose classifier is one layer.
 
     Raises:
         WeightsError: a key is missing, is not known to the model or has another shape.
     """
     wanted = body.state_dict()
-    given = {k: v for k, v in state.items() if not k.startswith(CLASSIFIER_LAYERS)}
+    given = _as_features(state, wanted, model)
     # BatchNorm's counter of batches is no weight, and many published files leave it out.
     needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
     faults = {
@@ -113,8 +71,31 @@ def load_weights(body: nn.Module, state: Mapping[str, torch.Tensor], source: str
         listed = "; ".join(_list(kind, keys) for kind, keys in faults.items() if keys)
         raise WeightsError(f"{source}: does not fit the backbone: {listed}")
     body.load_state_dict(given, strict=False)
+    LOGGER.info(f"Backbone weights: {source}")
+
+
+def _as_features(
+    state: Mapping[str, torch.Tensor], wanted: Collection[str], model: str | None
+) -> dict[str, torch.Tensor]:
+    """Give the tensors the names they have in the features; leave out the classifier's own."""
+    if model is None:
+        return {k: v for k, v in state.items() if not k.startswith("classifier.")}
+    with torch.device("meta"):
+        classifier = timm.create_model(model).state_dict().keys()
+    names = {_plain(key): key for key in wanted}
+    given = {}
+    for key, value in state.items():
+        name = key if key in wanted else names.get(_plain(key), key)
+        if name in wanted or key not in classifier:
+            given[name] = value
+    return given
+
+
+def _plain(key: str) -> str:
+    """Return what a key is in both: timm renames stages.0 to stages_0, or puts model. before it."""
+    return key.removeprefix("model.").replace("_", ".")
 
 
 def _list(kind: str, keys: Sequence[str]) -> str:
-    more = ", ..." if len(keys) > 3 else ""
-    return f"{len(keys)} {kind} ({', '.join(keys[:3])}{more})"
+    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return f"{len(keys)} {kind} ({', '.join(keys[:LISTED])}{more})"

@@ -122,7 +122,10 @@ def test_no_trace_of_the_temporary_file():
     [
         ({"head": "yolo10"}, "head=yolo10: did you mean yolov10"),
         ({"scale": "z"}, "scale=z: yolov10 comes as n, s, m, b, l, x"),
-        ({"backbone": "resnet9000"}, "backbone=resnet9000: must be one of efficientnetv2_b0"),
+        ({"backbone": "resnet9000"}, "backbone=resnet9000: did you mean resnet50"),
+        ({"backbone": "vgg"}, "backbone=vgg: must be one of cspdarknet53, darknet53"),
+        ({"backbone": "timm:resnet9000"}, "timm has no model 'resnet9000'; did you mean resnet"),
+        ({"backbone": "resnet50", "width": 0.5}, "resnet50 has no fractions"),
         ({"width": 2}, r"width=2: must be in \(0, 1\]"),
         ({"pretrained": True, "width": 0.5}, "weights need the whole backbone"),
         ({"weights": "b0.pth", "depth": 0.5}, "weights need the whole backbone"),

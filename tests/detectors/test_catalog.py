@@ -82,7 +82,7 @@ def test_scales_that_ultralytics_ships():
 def test_unknown_names_name_the_nearest():
     with pytest.raises(ValueError, match="head=yolov1O: did you mean yolov10"):
         check_head("yolov1O", "n")
-    with pytest.raises(ValueError, match="head=ssd: must be one of yolov5, yolov8"):
+    with pytest.raises(ValueError, match="head=ssd: must be one of rtdetr, yolo11"):
         check_head("ssd", "n")
     with pytest.raises(ValueError, match="scale=b: yolov8 comes as n, s, m, l, x"):
         check_head("yolov8", "b")

