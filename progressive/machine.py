@@ -10,10 +10,10 @@ from progressive.checks import ConfigError
 
 
 def available_cpus() -> int:
-    """Return how many cores this process may use, heeding its affinity."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use, heeding its affinity and control group."""
+    from joblib import cpu_count
+
+    return cpu_count()
 
 
 def has_gpu() -> bool:

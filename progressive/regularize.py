@@ -5,7 +5,7 @@ Both act in training mode only, and take effect from the next forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -81,6 +81,26 @@ def set_drop_path(model: nn.Module, rate: float) -> int:
     for layer in layers:
         layer.drop_prob = rate * layer.depth_fraction
     return len(layers)
+
+
+def rates(model: nn.Module) -> dict[str, float]:
+    """Return the rates of all dropout and stochastic depth in `model`, for `restore_rates`."""
+    return {
+        f"{name}.{attribute}": getattr(module, attribute)
+        for name, module in model.named_modules()
+        for attribute in ("p", "drop_prob")
+        if isinstance(module, (nn.Dropout, nn.Dropout2d)) == (attribute == "p")
+        and hasattr(module, attribute)
+    }
+
+
+def restore_rates(model: nn.Module, before: Mapping[str, float]) -> None:
+    """Give each layer that `before` names the rate it had then."""
+    modules = dict(model.named_modules())
+    for path, rate in before.items():
+        name, _, attribute = path.rpartition(".")
+        if name in modules:
+            setattr(modules[name], attribute, rate)
 
 
 def _check_rate(rate: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import albumentations as A
@@ -36,6 +37,50 @@ def set_loader_stage(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_close
     trainer.train_loader.reset()  # workers hold a copy of the data set
 
 
+@dataclass(frozen=True)
+class LoaderState:
+    """What `set_loader_stage` changes in a training loader, as it was before.
+
+    Attributes:
+        image_size: that a detection data set produces; None for classification.
+        transforms: of the data set.
+        collate_fn: of the loader.
+    """
+
+    image_size: int | None
+    transforms: Any
+    collate_fn: Collate
+
+
+def loader_state(trainer: BaseTrainer) -> LoaderState:
+    """Read the state of the training loader, for `restore_loader`."""
+    loader = trainer.train_loader
+    if trainer.args.task == "classify":
+        return LoaderState(None, loader.dataset.torch_transforms, loader.collate_fn)
+    return LoaderState(loader.dataset.imgsz, loader.dataset.transforms, loader.collate_fn)
+
+
+def restore_loader(trainer: BaseTrainer, state: LoaderState) -> None:
+    """Undo `set_loader_stage`, and restart the workers."""
+    loader = trainer.train_loader
+    loader.collate_fn = state.collate_fn
+    if state.image_size is None:
+        loader.dataset.torch_transforms = state.transforms
+    else:
+        loader.dataset.imgsz = state.image_size
+        _forget_images(loader.dataset)
+        loader.dataset.transforms = state.transforms
+    loader.reset()
+
+
+def _forget_images(dataset: Any) -> None:
+    """Drop the images kept for mosaic and mixup, which have the size of the last stage."""
+    dataset.buffer = []
+    dataset.ims = [None] * dataset.ni
+    dataset.im_hw0 = [None] * dataset.ni
+    dataset.im_hw = [None] * dataset.ni
+
+
 def _set_detection(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool) -> None:
     dataset = trainer.train_loader.dataset
     arguments = copy(trainer.args)
@@ -48,11 +93,7 @@ def _set_detection(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed:
     if mosaic_closed:
         arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0
     dataset.imgsz = stage.image_size
-    # Images kept for mosaic and mixup still have the size of the last stage.
-    dataset.buffer = []
-    dataset.ims = [None] * dataset.ni
-    dataset.im_hw0 = [None] * dataset.ni
-    dataset.im_hw = [None] * dataset.ni
+    _forget_images(dataset)
     dataset.transforms = dataset.build_transforms(arguments)
 
 

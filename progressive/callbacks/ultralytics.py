@@ -8,20 +8,19 @@ What each event does::
 
     model.train(...)
         on_pretrain_routine_start    refuse settings under which a schedule cannot hold
-        on_pretrain_routine_end      write the plan
+        on_pretrain_routine_end      insert dropout, choose the precision, write the plan
         for epoch in epochs:
             on_train_epoch_start     apply schedule.at(epoch) to loader and model
             for batch in loader:
                 on_train_batch_start
             on_train_epoch_end       stop the clock of training
-            (validation, checkpoint)
+            (validation where due, checkpoint)
             on_fit_epoch_end         record the epoch, say how much time is left
         on_train_end                 write the summary
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,27 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from progressive import records, report
-from progressive.callbacks.loading import set_loader_stage
+from progressive import records
+from progressive.callbacks.compilation import compile_once_per_size
+from progressive.callbacks.head_dropout import insert_head_dropout, remove_head_dropout
+from progressive.callbacks.loading import (
+    LoaderState,
+    loader_state,
+    restore_loader,
+    set_loader_stage,
+)
+from progressive.callbacks.precision import Precision, choose_precision, set_precision
+from progressive.callbacks.recorder import Recorder
 from progressive.callbacks.refusals import refusal
-from progressive.cost import seconds_left
+from progressive.callbacks.validation import epochs_to_validate, validate_always, validate_if
 from progressive.machine import available_cpus
-from progressive.regularize import set_channel_dropout, set_drop_path, set_dropout
+from progressive.regularize import (
+    rates,
+    restore_rates,
+    set_channel_dropout,
+    set_drop_path,
+    set_dropout,
+)
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 EVENTS = (
@@ -50,83 +64,126 @@ EVENTS = (
     "teardown",
 )
 
-#: Ultralytics' name of each metric we record, and ours.
-METRICS = {
-    "metrics/mAP50(B)": "mAP50",
-    "metrics/mAP50-95(B)": "mAP50_95",
-    "metrics/accuracy_top1": "accuracy_top1",
-}
-
 
 class ProgressiveCallback:
     """Apply a `ProgressiveSchedule` to the training of an ``ultralytics.YOLO`` model.
 
-    The instance holds plain data only, so it survives the pickling of a multi-GPU launch and acts
-    in every worker process.
+    The instance holds plain data only until training starts, so it survives the pickling of a
+    multi-GPU launch and acts in every worker process.
 
     Args:
         schedule: what to train when.
         config: text to keep as ``config.yaml`` in the run folder. Handed over rather than written
             by the caller, since a multi-GPU launch deletes the folder first.
+        val_every: validate each this many epochs, besides at the end of stages and throughout the
+            last one; None to spend a tenth of the training time on it.
     """
 
-    def __init__(self, schedule: ProgressiveSchedule, *, config: str | None = None) -> None:
+    def __init__(
+        self,
+        schedule: ProgressiveSchedule,
+        *,
+        config: str | None = None,
+        val_every: int | None = None,
+    ) -> None:
         self.schedule = schedule
-        self.config = config
-        self.epochs: list[records.EpochRecord] = []
+        self.val_every = val_every
+        self._recorder = Recorder(schedule, config)
+        self._validated: frozenset[int] = frozenset()
         self._applied: tuple[Any, TrainingStage, bool] | None = None
         self._close_mosaic: int | None = None
-        self._started = time.time()
-        self._epoch_started: float | None = None
-        self._train_seconds: float | None = None
         self._threads: int | None = None
+        self._overrides: dict[str, Any] = {}
+        self._loader: tuple[Any, LoaderState] | None = None
+        self._rates: dict[str, float] = {}
+        self._inserted = 0
+
+    @property
+    def epochs(self) -> list[records.EpochRecord]:
+        """What each epoch so far did."""
+        return self._recorder.epochs
 
     def attach(self, model: Model) -> ProgressiveCallback:
-        """Hook into ``model``, whose next call of ``train`` follows the schedule.
+        """Hook into ``model``, whose next calls of ``train`` follow the schedule.
 
         Image size and number of epochs come from the schedule; giving ``train`` others is refused.
+
+        Raises:
+            ValueError: the model follows a schedule already.
         """
+        if any(_is_ours(function) for found in model.callbacks.values() for function in found):
+            raise ValueError("the model follows a schedule already; detach that callback first")
         for event in EVENTS:
             model.add_callback(event, getattr(self, event))
+        self._overrides = dict(model.overrides)
         model.overrides["imgsz"] = self.schedule.image_size
         model.overrides["epochs"] = self.schedule.epochs
         return self
 
+    def detach(self, model: Model) -> None:
+        """Leave ``model``, and the trainer it may have, as they would be without this callback.
+
+        Weights and records stay. In the middle of training, as from another callback, the trainer
+        goes on with its own settings.
+        """
+        trainer = model.trainer
+        for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
+            for found in callbacks.values():
+                found[:] = [f for f in found if getattr(f, "__self__", None) is not self]
+        for name in ("imgsz", "epochs"):
+            model.overrides.pop(name, None)
+            if name in self._overrides:
+                model.overrides[name] = self._overrides[name]
+        modules = [model.model]
+        if trainer is not None:
+            modules += [unwrap_model(trainer.model), trainer.ema.ema]
+            self._restore_trainer(trainer)
+        for module in modules:
+            if self._inserted:
+                remove_head_dropout(module)
+            restore_rates(module, self._rates)
+
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read; use every core of a CPU."""
-        self._started = time.time()
+        self._recorder.start_run()
         self._refuse(trainer)
         if trainer.device.type == "cpu":
             # Ultralytics leaves one core unused, which is half of a small machine.
             self._threads = torch.get_num_threads()
             torch.set_num_threads(available_cpus())
+        if trainer.args.compile:
+            compile_once_per_size(self.schedule)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
-        """Write the plan, and take up the records of a resumed run."""
+        """Make the model ready for every knob, choose the precision and write the plan."""
         self._refuse(trainer)  # only rank 0 saw the start event
-        if RANK not in {-1, 0}:
-            return
-        folder = Path(trainer.save_dir)
-        done = records.read_epochs(folder) if trainer.start_epoch else []
-        self.epochs = [record for record in done if record.epoch < trainer.start_epoch]
-        records.write_json(folder / records.PLAN, records.plan(self.schedule))
-        if self.config is not None:
-            records.write_text(folder / "config.yaml", self.config)
+        model = unwrap_model(trainer.model)
+        self._rates = rates(model)
+        if trainer.args.task != "classify":
+            self._inserted = insert_head_dropout(model)
+            insert_head_dropout(trainer.ema.ema)
+        if trainer.device.type == "cpu" and RANK == -1:
+            choose_precision(trainer, self.schedule.image_size)
+        images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
+        self._validated = epochs_to_validate(self.schedule, images, self.val_every)
+        validate_if(trainer, lambda: trainer.epoch in self._validated)
+        if RANK in {-1, 0}:
+            self._recorder.write_plan(Path(trainer.save_dir), trainer.start_epoch)
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
-        self._epoch_started = time.perf_counter()
+        self._recorder.start_epoch()
         stage = self.schedule.at(trainer.epoch)
         tail = trainer.epoch >= trainer.epochs - trainer.args.close_mosaic
         self._apply_to_loader(
             trainer, stage, mosaic_closed=bool(trainer.args.close_mosaic and tail)
         )
-        model = unwrap_model(trainer.model)
-        if trainer.args.task == "classify":
-            set_dropout(model.model[-1], stage.dropout_rate)
-        else:
-            set_channel_dropout(model, stage.dropout_rate)
-        set_drop_path(model, stage.drop_path_rate)
+        for model in (unwrap_model(trainer.model), trainer.ema.ema):  # the average is what is saved
+            if trainer.args.task == "classify":
+                set_dropout(model.model[-1], stage.dropout_rate)
+            else:
+                set_channel_dropout(model, stage.dropout_rate)
+            set_drop_path(model, stage.drop_path_rate)
         # The trainer is about to ask whether to close mosaic. Its way of closing rebuilds the
         # transforms without RandAugment and mixup, so it must not find a reason; we closed it.
         self._close_mosaic, trainer.args.close_mosaic = trainer.args.close_mosaic, 0
@@ -138,65 +195,23 @@ class ProgressiveCallback:
 
     def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Stop the clock of training before validation starts."""
-        if self._epoch_started is not None:
-            self._train_seconds = time.perf_counter() - self._epoch_started
+        self._recorder.end_training()
 
     def on_fit_epoch_end(self, trainer: BaseTrainer) -> None:
-        """Record the epoch; the evaluation after the last one fires this event too."""
-        if self._train_seconds is None or self._epoch_started is None or RANK not in {-1, 0}:
-            return
-        stage = self.schedule.at(trainer.epoch)
-        validated = trainer.args.val or trainer.epoch + 1 == trainer.epochs
-        metrics = _metrics(trainer.metrics)
-        self.epochs.append(
-            records.EpochRecord(
-                epoch=trainer.epoch,
-                stage=stage.index,
-                image_size=stage.image_size,
-                randaugment_magnitude=stage.randaugment_magnitude,
-                mixup=stage.mixup,
-                dropout_rate=stage.dropout_rate,
-                drop_path_rate=stage.drop_path_rate,
-                images=len(trainer.train_loader.dataset),
-                train_seconds=self._train_seconds,
-                validation_seconds=time.perf_counter() - self._epoch_started - self._train_seconds,
-                metrics=metrics if validated else dict.fromkeys(metrics),
-            )
-        )
-        self._train_seconds = None
-        folder = Path(trainer.save_dir)
-        records.write_epochs(folder, self.epochs)
-        records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
-        if trainer.epoch + 1 < trainer.epochs:
-            LOGGER.info(f"About {report.duration(self.seconds_left())} left.")
+        """Record the epoch."""
+        if RANK in {-1, 0}:
+            done = trainer.args.val or trainer.epoch + 1 == trainer.epochs
+            self._recorder.end_epoch(trainer, validated=done and trainer.epoch in self._validated)
 
     def on_train_end(self, trainer: BaseTrainer) -> None:
-        """Write what the run came to, with the metrics of the best checkpoint."""
-        result = records.summary(
-            self.schedule,
-            self.epochs,
-            metrics=_metrics(trainer.metrics),
-            total_seconds=time.time() - self._started,
-        )
-        records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
-        LOGGER.info(f"\n{report.stage_table(result['stages'])}")
+        """Write the summary."""
+        self._recorder.end_run(trainer)
 
     def teardown(self, trainer: BaseTrainer) -> None:  # noqa: ARG002 - the event's signature
         """Leave the process as it was found."""
         if self._threads is not None:
             torch.set_num_threads(self._threads)
             self._threads = None
-
-    def seconds_left(self) -> float:
-        """Predict the remaining seconds of training and validation from the epochs so far."""
-        measured: dict[int, list[float]] = {}
-        for record in self.epochs:
-            measured.setdefault(record.image_size, []).append(record.train_seconds)
-        done = self.epochs[-1].epoch + 1
-        mean = {size: sum(seconds) / len(seconds) for size, seconds in measured.items()}
-        validation = sum(r.validation_seconds for r in self.epochs) / len(self.epochs)
-        left = self.schedule.epochs - done
-        return seconds_left(self.schedule, done, mean) + left * validation
 
     def _refuse(self, trainer: BaseTrainer) -> None:
         arguments = vars(trainer.args)
@@ -216,9 +231,12 @@ class ProgressiveCallback:
         The data set is compared, not the epoch: after an out-of-memory retry the trainer starts
         the same epoch again on a new loader.
         """
-        wanted = (trainer.train_loader.dataset, stage, mosaic_closed)
+        loader = trainer.train_loader
+        wanted = (loader.dataset, stage, mosaic_closed)
         if wanted == self._applied:
             return
+        if self._loader is None or self._loader[0] is not loader:
+            self._loader = loader, loader_state(trainer)
         set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed)
         self._applied = wanted
         LOGGER.info(
@@ -228,8 +246,15 @@ class ProgressiveCallback:
             f"dropout {stage.dropout_rate:.2f}, drop path {stage.drop_path_rate:.2f}"
         )
 
+    def _restore_trainer(self, trainer: BaseTrainer) -> None:
+        validate_always(trainer)
+        self.on_train_batch_start(trainer)
+        self.teardown(trainer)
+        set_precision(trainer, Precision())
+        if self._loader is not None and self._loader[0] is trainer.train_loader:
+            restore_loader(trainer, self._loader[1])
+        self._applied = self._loader = None
 
-def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:
-    """Pick the scores we report out of Ultralytics' metrics, which depend on the task."""
-    found = metrics or {}
-    return {ours: float(found[theirs]) for theirs, ours in METRICS.items() if theirs in found}
+
+def _is_ours(function: Any) -> bool:
+    return isinstance(getattr(function, "__self__", None), ProgressiveCallback)

@@ -91,7 +91,7 @@ def test_arguments_and_checkpoint_keep_the_final_settings(run):
 def test_validation_has_the_final_size_in_every_stage(run):
     # Trap 7: otherwise fitness could not be compared between stages.
     shapes = set(run[1].validation)
-    assert len(run[1].validation) == 7  # six epochs of one batch, and the best weights
+    assert len(run[1].validation) == 5  # the ends of three stages, the last epoch but one, the best
     assert len(shapes) == 1
     assert min(shapes.pop()) >= 96
 
@@ -102,7 +102,9 @@ def test_records_tell_what_happened(run):
         epochs = list(csv.DictReader(file))
     assert [int(row["image_size"]) for row in epochs] == [32, 32, 64, 64, 96, 96]
     assert [float(row["randaugment_magnitude"]) for row in epochs] == [5, 5, 10, 10, 15, 15]
-    assert all(float(row["train_seconds"]) > 0 and row["mAP50"] for row in epochs)
+    assert all(float(row["train_seconds"]) > 0 for row in epochs)
+    # Not validated are the two epochs that end no stage and are not in the last one.
+    assert [row["mAP50"] != "" for row in epochs] == [False, True, False, True, True, True]
     with (folder / "stages.csv").open() as file:
         assert [row["image_size"] for row in csv.DictReader(file)] == ["32", "64", "96"]
     summary = json.loads((folder / "summary.json").read_text())
@@ -231,6 +233,9 @@ def test_interrupted_training_resumes_in_its_stage(tiny_data, fast, make_recorde
     sizes = {e: {s[-1] for s in shapes} for e, shapes in by_epoch(recorder, "shape").items()}
     assert sizes == {3: {64}, 4: {96}, 5: {96}}
     assert [record.epoch for record in callback.epochs] == [0, 1, 2, 3, 4, 5]
+    # The trainer built the model anew from its yaml, which knows no dropout.
+    dropout = {epoch: rates[0] for epoch, rates in by_epoch(recorder, "dropout").items()}
+    assert dropout == {3: [0.2] * 3, 4: [0.3] * 3, 5: [0.3] * 3}
 
 
 def test_the_multi_gpu_launch_carries_the_callback(tiny_data, fast, tmp_path):

@@ -1,0 +1,62 @@
+"""Validate as often as pays: always where stages end and throughout the last one, else sparsely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ultralytics.engine.trainer import BaseTrainer
+
+from progressive.schedule import ProgressiveSchedule
+
+#: Share of the training time that validation may cost unless the user says how often to validate.
+SHARE = 0.1
+
+#: Cost of validating an image relative to training on one of the same size: a forward pass out of
+#: one forward and one backward pass twice as long, and the search for overlapping boxes.
+VALIDATION_COST = 0.5
+
+
+def epochs_to_validate(
+    schedule: ProgressiveSchedule, images: tuple[int, int], every: int | None = None
+) -> frozenset[int]:
+    """Return the epochs after which to validate, a pure function so that all processes agree.
+
+    Args:
+        schedule: the stages.
+        images: in the training and in the validation set.
+        every: validate each this many epochs; None to keep within `SHARE` of the training time,
+            counted in pixels.
+    """
+    last = schedule.stages[-1]
+    chosen = {stage.stop_epoch - 1 for stage in schedule.stages}
+    chosen |= set(range(last.start_epoch, last.stop_epoch))
+    if every is None:
+        train, validation = images
+        pixels = sum((s.stop_epoch - s.start_epoch) * s.image_size**2 for s in schedule.stages)
+        once = max(validation, 1) * schedule.image_size**2 * VALIDATION_COST
+        affordable = int(SHARE * train * pixels / once) - len(chosen)
+        if affordable < 1:
+            return frozenset(chosen)
+        every = -(-last.start_epoch // affordable)  # rounded up
+    return frozenset(chosen | set(range(every - 1, last.start_epoch, every or 1)))
+
+
+def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
+    """Let ``trainer`` validate only when ``due()``.
+
+    Not done through ``trainer.args.val``: that would be saved in checkpoints, and the fitness of
+    the last validation would stay, by which an epoch never validated passes for the best. Here it
+    has no fitness, so neither the best checkpoint nor early stopping take note of it.
+    """
+    validate = trainer.validate
+
+    def validate_when_due() -> tuple[dict[str, Any], float | None]:
+        return validate() if due() else (trainer.metrics, None)
+
+    trainer.validate = validate_when_due
+
+
+def validate_always(trainer: BaseTrainer) -> None:
+    """Undo `validate_if`."""
+    vars(trainer).pop("validate", None)
