@@ -100,8 +100,8 @@ def register() -> None:
     )
     store = ConfigStore.instance()
     for name in BACKBONES:
-        node = {"name": name, "width": 1.0, "depth": 1.0, "pretrained": False, "weights": None}
-        store.store(group="backbone", name=name, node=node)
+        whole = {"width": 1.0, "depth": 1.0, "pretrained": False, "weights": None}
+        store.store(group="backbone", name=name, node={"source": "catalog", "name": name, **whole})
     for option, (head, scale) in head_options().items():
         store.store(group="head", name=option, node={"name": head, "scale": scale})
     template = {"app_name": "progressive", "header": "", "footer": "", "template": help_text()}

@@ -31,7 +31,15 @@ from progressive.checks import (
     rate_or_pair,
     text,
 )
-from progressive.detectors.catalog import BACKBONES, HEADS
+from progressive.detectors.catalog import (
+    BACKBONES,
+    HEADS,
+    TIMM,
+    BackboneSpec,
+    DesignSpec,
+    backbone_spec,
+)
+from progressive.errors import InputError
 from progressive.schedule import MAX_MAGNITUDE, ProgressiveSchedule
 
 TASKS = ("detect", "classify")
@@ -79,19 +87,29 @@ KEYS: dict[str, Key] = {
         rate_or_pair(), "Stochastic depth of the backbone: a constant, or [min,max] to schedule it."
     ),
     "batch": Key(integer(1), "Images per step; constant through all stages."),
+    "val_every": Key(
+        optional(integer(1)),
+        "Validate each this many epochs, besides where stages end and throughout the last one; "
+        "null keeps validation to a tenth of the training time.",
+    ),
     "seed": Key(integer(0), "Random seed of weights, order and augmentation."),
     "device": Key(
         optional(devices()), "cpu, mps, a GPU such as 0, or several such as [0,1]; null chooses."
     ),
     "workers": Key(integer(0), "Loader processes; on a CPU Ultralytics always uses 0."),
-    "backbone.name": Key(choice(BACKBONES), "Set by backbone=NAME."),
+    "backbone.source": Key(
+        choice(("catalog", "timm")), "Set by backbone=NAME: where backbone.name is looked up."
+    ),
+    "backbone.name": Key(
+        optional(text()), "Set by backbone=NAME; with backbone=timm the name of any timm model."
+    ),
     "backbone.width": Key(
         number(0, 1, open_start=True), "Fraction of the backbone's channels, for small machines."
     ),
     "backbone.depth": Key(
         number(0, 1, open_start=True), "Fraction of the backbone's layers, for small machines."
     ),
-    "backbone.pretrained": Key(boolean(), "Start from the ImageNet weights that timm publishes."),
+    "backbone.pretrained": Key(boolean(), "Start from published ImageNet weights."),
     "backbone.weights": Key(
         optional(file(".safetensors", ".pth", ".pt", ".bin")), "Start from a local weight file."
     ),
@@ -111,7 +129,7 @@ KEYS: dict[str, Key] = {
 GROUPS: dict[str, str] = {
     "experiment": "A whole recipe, added with a plus: +experiment=yolov10_efficientnetv2.",
     "machine": "cpu or gpu: sizes, epochs, batch and optimizer that fit; detected when not given.",
-    "backbone": "The backbone that replaces the detector's own.",
+    "backbone": "The backbone that replaces the detector's own; timm takes any of timm's.",
     "head": "The detector whose neck and head are used, with or without its scale.",
     "schedule": "A preset of stages and strengths: default, or the paper's efficientnetv2_s, m, l.",
 }
@@ -151,11 +169,17 @@ class Bounds:
 class Backbone:
     """Which backbone, at which fraction of its width and depth, from which weights."""
 
+    source: str
     name: str
     width: float
     depth: float
     pretrained: bool
     weights: Path | None
+
+    @property
+    def key(self) -> str:
+        """What `progressive.detectors.catalog.backbone_spec` knows it by."""
+        return f"{TIMM}{self.name}" if self.source == "timm" else self.name
 
 
 @dataclass(frozen=True)
@@ -181,6 +205,7 @@ class Config:
     dropout: Bounds
     drop_path: float | tuple[float, float]
     batch: int
+    val_every: int | None
     seed: int
     device: str | None
     workers: int
@@ -301,7 +326,18 @@ def ultralytics_defaults() -> dict[str, Any]:
 
 
 def _check_backbone(value: Mapping[str, Any]) -> None:
+    spec = _backbone_spec(value["backbone.source"], value["backbone.name"])
     scaled = value["backbone.width"] != 1 or value["backbone.depth"] != 1
+    if scaled and not spec.scalable:
+        raise ConfigError(
+            f"backbone.width={value['backbone.width']}, backbone.depth={value['backbone.depth']}: "
+            f"must both be 1, since {value['backbone.name']} cannot be scaled"
+        )
+    if value["backbone.pretrained"] and isinstance(spec, DesignSpec):
+        raise ConfigError(
+            f"backbone.pretrained=True: nobody publishes weights of {spec.design}; "
+            "leave it out or give backbone.weights=FILE"
+        )
     if value["backbone.pretrained"] and value["backbone.weights"]:
         raise ConfigError("backbone.weights: give either this or backbone.pretrained=true")
     for name in ("backbone.pretrained", "backbone.weights"):
@@ -311,6 +347,17 @@ def _check_backbone(value: Mapping[str, Any]) -> None:
                 f"{value['backbone.width']} and depth {value['backbone.depth']}; "
                 f"add backbone={value['backbone.name']}"
             )
+
+
+def _backbone_spec(source: str, name: str | None) -> BackboneSpec | DesignSpec:
+    if name is None:
+        raise ConfigError("backbone.name: missing; give the name of a timm model")
+    if source == "catalog":
+        return BACKBONES[choice(BACKBONES)("backbone.name", name)]
+    try:
+        return backbone_spec(f"{TIMM}{name}")
+    except InputError as error:
+        raise ConfigError(f"backbone.name={name}: {error}") from None
 
 
 def _check_head(value: Mapping[str, Any]) -> None:

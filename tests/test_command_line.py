@@ -31,9 +31,10 @@ def test_dry_run_prints_the_plan_quickly_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_planning_does_not_import_torch(tmp_path):
+@pytest.mark.parametrize("backbone", [(), ("backbone=timm", "backbone.name=resnet18")])
+def test_planning_does_not_import_torch(tmp_path, backbone):
     code = (
-        "import sys; sys.argv = ['run', 'dry_run=true'];"
+        f"import sys; sys.argv = {['run', 'dry_run=true', *backbone]};"
         "from progressive.run import main; main();"
         "heavy = {'torch', 'ultralytics', 'timm', 'sklearn', 'cv2'} & set(sys.modules);"
         "assert not heavy, heavy"
@@ -51,6 +52,8 @@ def test_planning_does_not_import_torch(tmp_path):
         ("stages=0",),
         ("size.max=300",),
         ("backbone=resnet1",),
+        ("backbone=timm", "backbone.name=resnet1", "dry_run=true"),
+        ("backbone=timm", "backbone.name=vit_tiny_patch16_224"),  # all its maps are at stride 16
         ("train.rect=true",),
         ("data=no/such.yaml",),
         ("data=digit",),

@@ -40,6 +40,9 @@ CPU = "device=cpu"
         ("backbone.width=0", r"backbone.width=0: must be a number in \(0, 1\]"),
         ("backbone.pretrained=1", "backbone.pretrained=1: must be true or false"),
         ("backbone.pretrained=true", "needs a whole backbone, not width 0.5"),
+        ("backbone.name=resnet1", "backbone.name=resnet1: did you mean resnet1?52"),
+        ("backbone.name=resnet50", "backbone.width=0.5, backbone.depth=0.5: must both be 1, since"),
+        ("backbone=timm", "backbone.name: missing; give the name of a timm model"),
         ("backbone.weights=none.pth", "backbone.weights=none.pth: no such file"),
         ("backbone.weights=weights.zip", "must be a file ending in .safetensors"),
         ("head=yolov10q", "head=yolov10q: did you mean yolov10"),
@@ -89,6 +92,35 @@ def test_naming_a_backbone_takes_all_of_it():
     assert (config.backbone.width, config.backbone.depth) == (1, 1)
 
 
+TIMM = (CPU, "backbone=timm")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18.a1_in1k", "darknet53"])
+def test_any_timm_model_is_a_backbone(name):
+    config = compose_config([*TIMM, f"backbone.name={name}", "backbone.pretrained=true"])
+    assert (config.backbone.name, config.backbone.key) == (name, f"timm:{name}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            (*TIMM, "backbone.name=resnet_18"),
+            "backbone.name=resnet_18: timm has no model 'resnet_18'; did you mean resnet",
+        ),
+        ((*TIMM, "backbone.name=hf-hub:some/model"), "timm has no model 'hf-hub:some/model'"),
+        ((*TIMM, "backbone.name=resnet18", "backbone.width=0.5"), "resnet18 cannot be scaled"),
+        (
+            (CPU, "backbone=elan", "backbone.pretrained=true"),
+            "backbone.pretrained=True: nobody publishes weights of elan",
+        ),
+    ],
+)
+def test_backbones_that_cannot_be(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        compose_config(overrides)
+
+
 def test_every_scale_is_a_head_option():
     assert compose_config([CPU, "head=yolov8m"]).head.scale == "m"
     config = compose_config([CPU, "head=yolov5", "head.scale=x"])
@@ -125,7 +157,11 @@ def test_ultralytics_defaults_are_read_without_importing_it():
 
 @pytest.mark.parametrize(
     "overrides",
-    [[], ["durations=[4,3,2,1]", "drop_path=[0,0.2]", "device=[0,1]", "head=yolov8x"]],
+    [
+        [],
+        ["durations=[4,3,2,1]", "drop_path=[0,0.2]", "device=[0,1]", "head=yolov8x"],
+        ["backbone=timm", "backbone.name=resnet18"],
+    ],
 )
 def test_yaml_round_trip(overrides):
     import yaml

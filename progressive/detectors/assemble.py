@@ -12,6 +12,8 @@ import torch
 from ultralytics import RTDETR, YOLO
 from ultralytics.utils import YAML
 
+from progressive.errors import InputError
+
 #: Class names: how many, or what they are called.
 Classes: TypeAlias = int | Sequence[str] | Mapping[int, str]
 
@@ -46,13 +48,13 @@ def assemble(
 
 
 def class_names(classes: Classes) -> dict[int, str]:
-    """Return class names by index; raises ValueError unless they are numbered from 0."""
+    """Return class names by index; raises InputError unless they are numbered from 0."""
     if isinstance(classes, int):
         names = {i: str(i) for i in range(classes)}
     else:
         names = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(classes))
     if not names or sorted(names) != list(range(len(names))):
-        raise ValueError(f"classes={classes}: must be a number above 0, or names numbered from 0")
+        raise InputError(f"classes={classes}: must be a number above 0, or names numbered from 0")
     return names
 
 

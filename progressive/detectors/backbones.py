@@ -35,7 +35,7 @@ class TimmBackbone(nn.Module):
         depth_multiplier: passed on to timm when given.
 
     Raises:
-        ValueError: timm does not know the model, or it is of no use here; see `find_features`.
+        InputError: timm does not know the model, or it is of no use here; see `find_features`.
 
     Attributes:
         channels: channels of the three maps.
@@ -86,7 +86,7 @@ def layer_channels(layer: BackboneLayer) -> tuple[int, int, int]:
     """Return the channels at strides 8, 16 and 32 of a backbone, without giving it any storage.
 
     Raises:
-        ValueError: the backbone cannot be built.
+        InputError: the backbone cannot be built.
     """
     with torch.device("meta"):
         return getattr(tasks, layer.module)(*layer.args).channels

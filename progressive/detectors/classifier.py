@@ -19,6 +19,7 @@ def build_classifier(
     *,
     width: float = 1.0,
     depth: float = 1.0,
+    variant: float | str | None = None,
     pretrained: bool = False,
     weights: Path | None = None,
     classes: Classes = 1000,
@@ -34,7 +35,7 @@ def build_classifier(
     Arguments and errors are those of `progressive.detectors.build_detector`.
     """
     spec = backbone_spec(backbone)
-    layer = spec.layer(width, depth)
+    layer = spec.layer(width, depth, variant)
     state = initial_weights(spec, pretrained, weights, width, depth)
     names = class_names(classes)
     layers = backbone_layers(layer, layer_channels(layer))

@@ -19,6 +19,7 @@ from ultralytics.nn.tasks import parse_model
 from ultralytics.utils import YAML
 
 from progressive.detectors.catalog import STRIDES, BackboneLayer, check_head
+from progressive.errors import InputError
 
 #: Layers that follow the last backbone stage and belong to the detector, not to the backbone.
 TAIL = frozenset({"SPP", "SPPF", "SPPELAN", "PSA", "C2PSA", "C2fPSA"})
@@ -46,12 +47,12 @@ def graft(
         backbone; 1, 2, 3 its maps; then the tail, if any, and the head.
 
     Raises:
-        ValueError: unknown head or scale, or a head that reads features at other strides.
+        InputError: unknown head or scale, or a head that reads features at other strides.
     """
     model = load_yaml(head, scale) if isinstance(head, str) else deepcopy(dict(head))
     if scales := model.get("scales"):
         if scale not in scales:
-            raise ValueError(f"scale={scale}: this yaml has {', '.join(scales)}")
+            raise InputError(f"scale={scale}: this yaml has {', '.join(scales)}")
         model["scales"] = {scale: scales[scale]}
     model["scale"] = scale
 
@@ -80,7 +81,7 @@ def load_yaml(head: str, scale: str) -> dict[str, Any]:
     folder.
 
     Raises:
-        ValueError: unknown head or scale.
+        InputError: unknown head or scale.
     """
     check_head(head, scale)
     name = _YAML.get(head, f"{head}.yaml").format(scale)
@@ -134,7 +135,7 @@ class _Moved:
         """Return the new layer with the feature map of a backbone stage: 1, 2 or 3."""
         stride = self.strides[old]
         if stride not in STRIDES:
-            raise ValueError(
+            raise InputError(
                 f"the head reads its backbone's layer {old}, which runs at stride {stride}; "
                 "the backbones here have feature maps at strides 8, 16 and 32"
             )

@@ -10,6 +10,7 @@ import torch
 
 from progressive.detectors.catalog import BackboneSpec, DesignSpec
 from progressive.detectors.weights import WeightsError, read_weights
+from progressive.errors import InputError
 
 
 def initial_weights(
@@ -33,13 +34,13 @@ def initial_weights(
         The state dict and where it is from, for `load_weights`; None when neither is asked for.
 
     Raises:
-        ValueError: weights from two sources, or for a part of a backbone.
+        InputError: weights from two sources, or for a part of a backbone.
         WeightsError: they cannot be had or read.
     """
     if pretrained and file is not None:
-        raise ValueError("give either pretrained or weights, not both")
+        raise InputError("give either pretrained or weights, not both")
     if (pretrained or file is not None) and (width != 1 or depth != 1):
-        raise ValueError(
+        raise InputError(
             f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
         )
     if file is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,8 @@ from timm.models.efficientnet import _gen_efficientnet, _gen_efficientnet_lite
 from torch import nn
 
 from progressive.detectors.catalog import STRIDES
+from progressive.detectors.timm_names import check_timm_name
+from progressive.errors import InputError
 
 #: Rate of stochastic depth that models are built with, as timm makes no such layers for a rate
 #: of 0. A power of two leaves the depth fractions exact when divided out again.
@@ -64,10 +65,10 @@ def find_features(model: str, *multipliers: tuple[str, float]) -> Features:
         multipliers: ("channel_multiplier", x) or ("depth_multiplier", x), or both.
 
     Raises:
-        ValueError: timm does not know the model, it has no maps at strides 8, 16 and 32, or it
+        InputError: timm does not know the model, it has no maps at strides 8, 16 and 32, or it
             takes images of certain sizes only.
     """
-    _check_name(model)
+    check_timm_name(model)
     with torch.device("meta"):
         body, options = _first_accepted(model, dict(multipliers))
         if isinstance(body, FeatureHookNet) or getattr(body, "output_fmt", "NCHW") != "NCHW":
@@ -78,22 +79,13 @@ def find_features(model: str, *multipliers: tuple[str, float]) -> Features:
         info: Any = body.feature_info
         strides, channels = info.reduction(), info.channels()
         if not set(STRIDES) <= set(strides):
-            raise ValueError(f"{model} has features at strides {strides}; 8, 16 and 32 are needed")
+            raise InputError(f"{model} has features at strides {strides}; 8, 16 and 32 are needed")
         chosen = [strides.index(stride) for stride in STRIDES]
         _try_out(body, model, {strides[i]: (i, channels[i]) for i in chosen})
     options["out_indices"] = tuple(info.out_indices[i] for i in chosen)
     one, two, three = (channels[i] for i in chosen)
     by_stride = dict(zip(strides, channels, strict=True))
     return Features(model, options, (one, two, three), by_stride)
-
-
-def _check_name(model: str) -> None:
-    tagged = "." in model
-    if not timm.is_model(model) or (tagged and model not in timm.list_pretrained()):
-        known = timm.list_pretrained() if tagged else timm.list_models()
-        near = get_close_matches(model, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"timm has no model {model!r}{hint}")
 
 
 def _create(model: str, **options: Any) -> nn.Module:
@@ -116,7 +108,7 @@ def _first_accepted(
             del options["drop_path_rate"]
             return _create(model, **options), options
     except (AssertionError, RuntimeError, TypeError) as error:
-        raise ValueError(f"timm has no feature maps of {model}: {_reason(error)}") from error
+        raise InputError(f"timm has no feature maps of {model}: {_reason(error)}") from error
 
 
 def _try_out(body: nn.Module, model: str, maps: Mapping[int, tuple[int, int]]) -> None:
@@ -127,11 +119,11 @@ def _try_out(body: nn.Module, model: str, maps: Mapping[int, tuple[int, int]]) -
         with torch.no_grad():
             outputs = body.eval()(torch.zeros(1, 3, height, width))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{on} {_reason(error)}") from error
+        raise InputError(f"{on} {_reason(error)}") from error
     for stride, (position, channels) in maps.items():
         shape = tuple(outputs[position].shape)
         if shape != (1, channels, height // stride, width // stride):
-            raise ValueError(f"{on} its map at stride {stride} is of shape {shape}")
+            raise InputError(f"{on} its map at stride {stride} is of shape {shape}")
 
 
 def _reason(error: Exception) -> str:

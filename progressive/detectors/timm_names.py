@@ -1,0 +1,44 @@
+"""The names of timm's models, found without importing timm, which loads torch."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from progressive.errors import InputError
+
+# How timm declares a model, perhaps with another decorator in between.
+_DECLARATION = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+
+
+def check_timm_name(name: str) -> None:
+    """Raise InputError, with the nearest name, unless timm has this model.
+
+    Args:
+        name: of a model, with or without the tag of its weights, as in resnet18.a1_in1k; the tag is
+            not checked.
+    """
+    model = name.partition(".")[0]
+    known = timm_names()
+    if model not in known:
+        near = get_close_matches(model, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; timm.list_models() lists what it has"
+        raise InputError(f"timm has no model {name!r}{hint}")
+
+
+@cache
+def timm_names() -> tuple[str, ...]:
+    """Read the names of all models off timm's sources, in alphabetical order.
+
+    Raises:
+        InputError: timm is not installed.
+    """
+    found = find_spec("timm")
+    if found is None or found.origin is None:
+        raise InputError("timm: not installed; pip install progressive-learning installs it")
+    sources = (Path(found.origin).parent / "models").glob("*.py")
+    texts = (source.read_text("utf-8") for source in sources)
+    return tuple(sorted(name for text in texts for name in _DECLARATION.findall(text)))
