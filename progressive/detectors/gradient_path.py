@@ -2,6 +2,16 @@
 
 Importing this module registers its class with Ultralytics' model parser. The layers are in
 `gradient_path_layers` and `gradient_path_stages`, the networks in `gradient_path_designs`.
+
+What the paper varies in a design is its *variant*, which `build_detector`, `build_classifier` and
+``python -m progressive.gradients`` (as ``backbone.variant``) take:
+
+- darknet53 has none;
+- prn: the fraction of the channels whose identity is masked, 0.5 by default;
+- cspdarknet53: the fusion, "csp" by default, "first" or "last";
+- elan: the number of stacks in each stage, 2 by default.
+
+    build_detector("yolov10", "n", "elan", variant=3)
 """
 
 from __future__ import annotations
@@ -57,7 +67,7 @@ class GradientPathBackbone(nn.Module):
     `progressive.regularize` sets their rates.
 
     The arguments are those of a layer in a model yaml; see `build_features` for what they mean and
-    for the ValueError they may raise.
+    for the InputError they may raise.
     """
 
     def __init__(

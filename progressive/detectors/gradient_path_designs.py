@@ -22,6 +22,7 @@ from progressive.detectors.gradient_path_layers import (
     silu_conv,
 )
 from progressive.detectors.gradient_path_stages import CSPStage, ELANStage
+from progressive.errors import InputError
 
 #: Residual blocks in the stages of Darknet-53, at strides 2, 4, 8, 16 and 32.
 DARKNET_BLOCKS = (1, 2, 8, 8, 4)
@@ -88,19 +89,18 @@ def build_features(
         design: darknet53, prn, cspdarknet53 or elan.
         width: fraction of the channels, in (0, 1]; they are rounded to multiples of 8.
         depth: fraction of the blocks of each stage (in ELAN: of its stacks), in (0, 1]; rounded up.
-        variant: what the design's paper varies: for prn the fraction of masked channels (0.5), for
-            cspdarknet53 the fusion ("csp"), for elan the number of stacks (2); darknet53 has none.
+        variant: what the paper varies in this design; see `gradient_path`.
 
     Raises:
-        ValueError: an unknown design, or a fraction or a variant that it cannot have.
+        InputError: an unknown design, or a fraction or a variant that it cannot have.
     """
     if design not in DESIGNS:
-        raise ValueError(f"design={design}: must be one of {', '.join(DESIGNS)}")
+        raise InputError(f"design={design}: must be one of {', '.join(DESIGNS)}")
     check_fractions(width, depth)
     if variant is None:
         return DESIGNS[design](width, depth)
-    if not isinstance(variant, _VARIANTS[design]):
-        raise ValueError(f"variant={variant}: {design} has no such variant")
+    if isinstance(variant, bool) or not isinstance(variant, _VARIANTS[design]):
+        raise InputError(f"variant={variant}: {design} has no such variant")
     return DESIGNS[design](width, depth, variant)
 
 

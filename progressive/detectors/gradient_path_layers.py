@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional
 from ultralytics.nn.modules.conv import Conv
 
+from progressive.errors import InputError
+
 #: Which of the two ways the gradient may be stopped on.
 STOPS = ("identity", "block")
 
@@ -62,7 +64,7 @@ def set_gradient_stop(model: nn.Module, stop: str | None) -> int:
         How many layers were set; 0 means that this model has none of these layers.
 
     Raises:
-        ValueError: neither "identity" nor "block" nor None.
+        InputError: neither "identity" nor "block" nor None.
     """
     _check_stop(stop)
     layers = [module for module in model.modules() if isinstance(module, Branched)]
@@ -107,7 +109,7 @@ class MaskedResidual(Residual):
         stop: see `Branched`.
 
     Raises:
-        ValueError: the fraction is out of range.
+        InputError: the fraction is out of range.
     """
 
     mask: torch.Tensor
@@ -117,7 +119,7 @@ class MaskedResidual(Residual):
     ) -> None:
         super().__init__(block, stop)
         if not 0 <= fraction <= 1:
-            raise ValueError(f"mask={fraction}: must be in [0, 1]")
+            raise InputError(f"mask={fraction}: must be in [0, 1]")
         mask = torch.ones(1, channels, 1, 1)
         mask[:, channels - round(channels * fraction) :] = 0
         self.register_buffer("mask", mask, persistent=False)
@@ -156,4 +158,4 @@ def fit_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
 
 def _check_stop(stop: str | None) -> None:
     if stop is not None and stop not in STOPS:
-        raise ValueError(f"stop={stop}: must be one of {', '.join(STOPS)}")
+        raise InputError(f"stop={stop}: must be one of {', '.join(STOPS)}")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from progressive.detectors.gradient_path_layers import Branched, MakeConv, leaky_conv, silu_conv
+from progressive.errors import InputError
 
 #: How `CSPStage` joins its halves.
 FUSIONS = ("csp", "first", "last")
@@ -31,7 +32,7 @@ class CSPStage(Branched):
         stop: see `Branched`; the identity is the half that crosses.
 
     Raises:
-        ValueError: an unknown fusion, or fusion last whose halves do not add up to C.
+        InputError: an unknown fusion, or fusion last whose halves do not add up to C.
     """
 
     def __init__(
@@ -46,9 +47,9 @@ class CSPStage(Branched):
         super().__init__(stop)
         half = channels // 2 if half is None else half
         if fusion not in FUSIONS:
-            raise ValueError(f"fusion={fusion}: must be one of {', '.join(FUSIONS)}")
+            raise InputError(f"fusion={fusion}: must be one of {', '.join(FUSIONS)}")
         if fusion == "last" and 2 * half != channels:
-            raise ValueError(f"fusion=last: two halves of {half} do not make {channels} channels")
+            raise InputError(f"fusion=last: two halves of {half} do not make {channels} channels")
         self.cross = conv(channels, half)
         self.entry = conv(channels, half)
         self.blocks = blocks
@@ -117,7 +118,7 @@ class ELANStage(Branched):
             transition, blocks the half that enters and each stack.
 
     Raises:
-        ValueError: fewer than one stack.
+        InputError: fewer than one stack.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class ELANStage(Branched):
     ) -> None:
         super().__init__(stop)
         if stacks < 1:
-            raise ValueError(f"stacks={stacks}: must be at least 1")
+            raise InputError(f"stacks={stacks}: must be at least 1")
         self.cross = conv(channels, hidden)
         self.entry = conv(channels, hidden)
         self.stacks = nn.ModuleList(

@@ -1,7 +1,7 @@
 """Trace the paths that gradients take through a network, in its autograd graph.
 
 The graph is the one PyTorch would send gradients through, so whatever a model's code does, a
-detached tensor included, is in it. The terms are explained in `progressive.gradient_paths`.
+detached tensor included, is in it. The terms are explained in `progressive.gradients`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import torch
 from torch import nn
 
 from progressive.detectors.gradient_path_layers import Branched, set_gradient_stop
-from progressive.gradient_paths import GradientPaths, LayerPaths, summarise
+from progressive.errors import InputError
+from progressive.gradients.paths import GradientPaths, LayerPaths, summarise
 
 #: A node of the autograd graph; PyTorch exports no type for its own nodes.
 Node = Any
 
 
-def analyse(module: nn.Module, example: torch.Tensor, stop: str | None = None) -> GradientPaths:
+def trace(module: nn.Module, example: torch.Tensor, stop: str | None = None) -> GradientPaths:
     """Trace the gradient paths of a network.
 
     A layer belongs to the stage of the stride at which it writes, unless a module around it states
@@ -34,7 +35,7 @@ def analyse(module: nn.Module, example: torch.Tensor, stop: str | None = None) -
         stop: "identity" or "block" stops the gradient there, in all layers that have both.
 
     Raises:
-        ValueError: `stop` for a network that has no such layers, or one without a layer that
+        InputError: `stop` for a network that has no such layers, or one without a layer that
             gradient reaches.
     """
     with ExitStack() as stack:
@@ -46,7 +47,7 @@ def analyse(module: nn.Module, example: torch.Tensor, stop: str | None = None) -
     roots = [tensor.grad_fn for tensor in _tensors(outputs) if tensor.grad_fn is not None]
     _find_sources(roots, calls)
     if not any(call.sources for call in calls.values()):
-        raise ValueError(f"{type(module).__name__}: has no layer that a gradient reaches")
+        raise InputError(f"{type(module).__name__}: has no layer that a gradient reaches")
     return summarise(_count_steps(list(calls.values())))
 
 
@@ -72,7 +73,7 @@ def _stopped(module: nn.Module, stop: str) -> Iterator[None]:
     before = [(layer, layer.stop) for layer in module.modules() if isinstance(layer, Branched)]
     try:
         if not set_gradient_stop(module, stop):
-            raise ValueError(f"stop={stop}: only the gradient-path designs can stop gradients")
+            raise InputError(f"stop={stop}: only the gradient-path designs can stop gradients")
         yield
     finally:
         for layer, was in before:

@@ -1,0 +1,46 @@
+"""Trace the gradient paths of a backbone of the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from progressive.detectors.catalog import backbone_spec
+from progressive.errors import InputError
+
+if TYPE_CHECKING:
+    from progressive.gradients.paths import GradientPaths
+
+#: Side of the images that are traced, in pixels; paths do not depend on it.
+SIDE = 256
+
+
+def trace_backbone(
+    name: str, stop: str | None = None, depth: float = 1, variant: float | str | None = None
+) -> GradientPaths:
+    """Trace a backbone, without giving it any storage.
+
+    Args:
+        name: of the catalog, or timm:NAME for any timm model with maps at strides 8, 16 and 32.
+        stop: "identity" or "block" to stop the gradient there, in the gradient-path designs.
+        depth: fraction of the backbone's blocks, in (0, 1].
+        variant: of a gradient-path design; see `build_features`.
+
+    Raises:
+        InputError: an unknown backbone, or one that cannot be built or stopped like this.
+    """
+    try:
+        spec = backbone_spec(name)  # before torch is loaded, as it is where typing errors end
+
+        import torch
+        from ultralytics.nn import tasks
+
+        from progressive.detectors import backbones  # noqa: F401  registers TimmBackbone
+        from progressive.gradients.trace import trace
+
+        layer = spec.layer(depth=depth, variant=variant)
+        with torch.device("meta"):
+            module = getattr(tasks, layer.module)(*layer.args)
+    except ValueError as error:
+        label = "" if str(error).startswith("backbone=") else f"backbone={name}: "
+        raise InputError(f"{label}{error}") from error
+    return trace(module, torch.zeros(2, 3, SIDE, SIDE, device="meta"), stop)
