@@ -7,70 +7,80 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from progressive.data.cache import cache_root
 from progressive.data.check import DatasetInfo, check_dataset, refuse_remote
+from progressive.data.embedded import EMBEDDED, embedded_names
 from progressive.data.errors import DatasetError, did_you_mean, shown
+from progressive.data.image_folder import check_image_folder
 from progressive.data.pin import pin
 
-__all__ = ["EMBEDDED", "DatasetError", "DatasetInfo", "check_dataset", "pin", "resolve"]
+__all__ = [
+    "EMBEDDED",
+    "DatasetError",
+    "DatasetInfo",
+    "check",
+    "check_dataset",
+    "check_image_folder",
+    "pin",
+    "resolve",
+]
+
+_OWN = {"detect": "the path of a data.yaml", "classify": "a folder with train/ and val/"}
 
 
-def _digits() -> Path:
-    from progressive.data.digits import digits
-
-    return digits()
-
-
-EMBEDDED: Mapping[str, Callable[[], Path]] = MappingProxyType({"digits": _digits})
-"""Name of each embedded data set, and the function that returns the path of its data yaml."""
-
-
-TRAIN_ARGUMENTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {"digits": {"fliplr": 0.0}}  # a mirrored digit is no digit
-)
-"""Ultralytics arguments that suit an embedded data set better than its defaults."""
-
-
-def check(data: str) -> DatasetInfo | None:
+def check(data: str, task: str) -> DatasetInfo | None:
     """Check the data set a user names without writing anything.
+
+    Args:
+        data: an embedded data set, the path of a data yaml, or for classify of a folder.
+        task: 'detect' or 'classify'.
 
     Returns:
         What is known of it; None for an embedded one, which may not exist yet.
 
     Raises:
-        DatasetError: no such data set, or one that cannot be trained on.
+        DatasetError: no such data set, one for another task, or one that cannot be trained on.
     """
-    if data in EMBEDDED:
+    embedded = embedded_names(task)
+    if data in embedded:
         return None
+    if data in EMBEDDED:
+        raise DatasetError(
+            f"data: {shown(data)} is for task={EMBEDDED[data].task}; "
+            f"for task={task} use {' or '.join(embedded)}, or {_OWN[task]}"
+        )
     refuse_remote(data)
     path = Path(data).expanduser()
     # os.path answers False for a name that the file system would refuse.
     if not {"/", "\\"} & set(data) and not os.path.exists(path):  # noqa: PTH110
-        close = difflib.get_close_matches(path.stem.lower(), EMBEDDED, n=1)
+        close = difflib.get_close_matches(path.stem.lower(), embedded, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(path.absolute())
         raise DatasetError(
-            f"data: {shown(data)} is neither a file nor an embedded data set "
-            f"({', '.join(EMBEDDED)}){hint or '; give the path of a data.yaml'}"
+            f"data: {shown(data)} is neither a {'folder' if task == 'classify' else 'file'} nor "
+            f"an embedded data set ({', '.join(embedded)}){hint or f'; give {_OWN[task]}'}"
         )
-    return check_dataset(path)
+    return check_image_folder(path) if task == "classify" else check_dataset(path)
 
 
-def resolve(data: str) -> DatasetInfo:
-    """Return the data set a user names: an embedded one, or the path of a data yaml.
+def resolve(data: str, task: str) -> DatasetInfo:
+    """Return the data set a user names: an embedded one, or one of their own.
 
-    The yaml in the result is safe to hand to Ultralytics; see `progressive.data.pin`.
+    The source in the result is safe to hand to Ultralytics: an absolute folder that was checked,
+    or a yaml as `progressive.data.pin` makes it.
+
+    Arguments and errors are those of `check`; also:
 
     Raises:
-        DatasetError: no such data set, one that cannot be trained on, or no cache folder for it.
+        DatasetError: no cache folder for an embedded data set, or a package it is made from is
+            not complete.
     """
-    info = check(data)
+    info = check(data, task)
     try:
         if info is None:
-            return check_dataset(EMBEDDED[data]())
-        return pin(info, cache_root() / "pinned")
+            source = EMBEDDED[data].make()
+            return check_image_folder(source) if task == "classify" else check_dataset(source)
+        return info if task == "classify" else pin(info, cache_root() / "pinned")
     except OSError as error:
         raise DatasetError(str(error)) from error

@@ -25,12 +25,12 @@ SPLIT_FIELDS = ("train", "val")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A detection data set that has been checked."""
+    """A data set that has been checked."""
 
-    yaml: Path
-    """The data yaml, absolute."""
+    source: Path
+    """What Ultralytics takes as `data`, absolute: the data yaml, or for classify the folder."""
     root: Path
-    """Folder that the yaml's relative entries start from, absolute."""
+    """Folder that the images are looked for from, absolute."""
     names: tuple[str, ...]
     """Class names by class index."""
     train_images: int
@@ -78,7 +78,7 @@ def refuse_remote(value: str) -> None:
         problem = f"{shown(value)} is an archive and nothing is unpacked"
     else:
         return
-    raise DatasetError(f"data: {problem}; fetch and unpack it yourself, then give its data.yaml")
+    raise DatasetError(f"data: {problem}; fetch and unpack it yourself, then give its path")
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -111,7 +111,9 @@ def _yaml_file(path: str | Path) -> Path:
     file = Path(path).expanduser().absolute()
     if file.is_dir():
         inside = next((p for s in YAML_SUFFIXES for p in sorted(file.glob(f"*{s}"))), None)
-        hint = f"; did you mean '{inside}'?" if inside else "; give the data.yaml of the data set"
+        hint = (
+            f"; did you mean '{inside}'?" if inside else "; give the data.yaml of the data set (or task=classify)"
+        )
         raise complaint(file, "data", f"is a folder{hint}")
     if not file.exists():
         hint = did_you_mean(file) or "; give the path of a data.yaml"

@@ -64,7 +64,7 @@ def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> l
             lists images that do not exist.
     """
     if source.is_dir():
-        images = list(_walk(source))
+        images = list(walk_images(source))
     elif source.suffix.lower() == ".txt" and source.is_file():
         images = _listed(file, field, source)
     elif source.exists():
@@ -91,7 +91,7 @@ def _is_image(name: str) -> bool:
     return "." in name and name.rpartition(".")[-1].lower() in IMAGE_FORMATS
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def walk_images(folder: Path) -> Iterator[str]:
     """Yield images below a folder, following links and skipping hidden names, as a glob does."""
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):

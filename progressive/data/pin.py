@@ -27,17 +27,17 @@ def pin(info: DatasetInfo, folder: Path) -> DatasetInfo:
     Raises:
         OSError: `folder` cannot be written.
     """
-    data = read_yaml(info.yaml)
+    data = read_yaml(info.source)
     relative = data.get("path") and not Path(data["path"]).is_absolute()
     if not relative and "download" not in data:
         return info
     pinned = {key: value for key, value in data.items() if key != "download"}
     pinned["path"] = str(info.root)
-    text = f"# Copy of {str(info.yaml)!r}: path made absolute, download removed.\n"
+    text = f"# Copy of {str(info.source)!r}: path made absolute, download removed.\n"
     text += yaml.safe_dump(pinned, sort_keys=False, allow_unicode=True)
-    name = f"{info.yaml.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
+    name = f"{info.source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
     _write_whole(folder / name, text)
-    return replace(info, yaml=(folder / name).absolute())
+    return replace(info, source=(folder / name).absolute())
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -29,7 +29,7 @@ def refusal(path: str | Path) -> str:
 def test_accepts_a_plain_data_set(make: Make) -> None:
     file = make()
     info = check_dataset(file)
-    assert info.yaml == file
+    assert info.source == file
     assert info.root == file.parent
     assert info.names == ("a", "b")
     assert (info.train_images, info.val_images) == (1, 1)

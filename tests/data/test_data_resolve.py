@@ -25,21 +25,21 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_embedded(full_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROGRESSIVE_CACHE", str(full_set.parent.parent))
-    info = resolve("digits")
-    assert info.yaml == full_set
+    info = resolve("digits", "detect")
+    assert info.source == full_set
     assert info.train_images == 384
 
 
 def test_a_plain_yaml_is_handed_over_itself(make: Make, tmp_path: Path) -> None:
     file = make(f"path: {tmp_path / 'set'}\n{SPLITS}")
-    assert resolve(str(file)).yaml == file
+    assert resolve(str(file), "detect").source == file
     assert not (tmp_path / "cache").exists()
 
 
 def test_home_is_expanded(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = make()
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve("~/set/data.yaml").yaml == file
+    assert resolve("~/set/data.yaml", "detect").source == file
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_home_is_expanded(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path:
 )
 def test_an_unknown_name(data: str, part: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        resolve(data)
+        resolve(data, "detect")
     assert str(caught.value).startswith("data: ")
     assert part in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -65,7 +65,7 @@ def test_an_unknown_name(data: str, part: str) -> None:
 def test_a_near_miss_in_the_working_folder(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(make().parent)
     with pytest.raises(DatasetError, match=r"did you mean '.*/set/data\.yaml'"):
-        resolve("dta.yaml")
+        resolve("dta.yaml", "detect")
 
 
 def test_ultralytics_reads_what_was_checked(make: Make, tmp_path: Path) -> None:
@@ -74,22 +74,22 @@ def test_ultralytics_reads_what_was_checked(make: Make, tmp_path: Path) -> None:
 
     file = make("path: ../set\n" + SPLITS + HOSTILE)
     with pytest.raises(DatasetError, match="never executed"):
-        resolve(str(make("path: ../gone\n" + SPLITS + HOSTILE)))
+        resolve(str(make("path: ../gone\n" + SPLITS + HOSTILE)), "detect")
     make("path: ../set\n" + SPLITS + HOSTILE)
-    info = resolve(str(file))
-    assert info.yaml.parent == tmp_path / "cache" / "pinned"
-    data = check_det_dataset(str(info.yaml))
+    info = resolve(str(file), "detect")
+    assert info.source.parent == tmp_path / "cache" / "pinned"
+    data = check_det_dataset(str(info.source))
     assert data["train"] == str(tmp_path / "set" / "images" / "train")
     assert "download" not in data
     assert not Path("ran").exists()
-    assert resolve(str(file)) == info
-    assert len(list(info.yaml.parent.iterdir())) == 1
+    assert resolve(str(file), "detect") == info
+    assert len(list(info.source.parent.iterdir())) == 1
 
 
 def test_an_unwritable_cache_names_the_variable(make: Make, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(DatasetError, match=f"{tmp_path / 'cache'}.*PROGRESSIVE_CACHE"):
-        resolve(str(make(SPLITS + HOSTILE)))
+        resolve(str(make(SPLITS + HOSTILE)), "detect")
 
 
 def test_import_is_light() -> None:
