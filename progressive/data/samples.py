@@ -50,7 +50,7 @@ class YoloSamples(Sequence[Sample]):
 
 
 def _rows(file: Path) -> NDArray[Any]:
-    """The lines of a label file: class, centre x and y, width, height, all but the class in 0..1."""
+    """The lines of a label file: class, then centre x and y, width and height in 0..1."""
     if not file.is_file():
         return np.zeros((0, 5))
     try:
