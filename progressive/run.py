@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from progressive import records, report
 from progressive.checks import ConfigError
 from progressive.config import Config, to_yaml
-from progressive.data import check
+from progressive.data import EMBEDDED, check, resolve
 from progressive.data.cache import cache_root
 from progressive.folders import claim, find_run
 from progressive.machine import check_device, stay_offline
@@ -39,7 +39,7 @@ def run(config: Config) -> None:
     checkpoint = None
     if config.resume is not None:
         config, checkpoint = find_run(config)
-    check(config.data)
+    check(config.data, config.task)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.dry_run:
         return
@@ -51,13 +51,12 @@ def run(config: Config) -> None:
 
 def _train(config: Config) -> Path:
     """Train a new detector and return its run folder."""
-    from progressive.data import TRAIN_ARGUMENTS, resolve
-
-    dataset = resolve(config.data)
+    dataset = resolve(config.data, config.task)
+    embedded = EMBEDDED.get(config.data)
     arguments = {
-        **TRAIN_ARGUMENTS.get(config.data, {}),
+        **(embedded.train_arguments if embedded else {}),
         **config.train,
-        "data": str(dataset.yaml),
+        "data": str(dataset.source),
         "batch": config.batch,
         "seed": config.seed,
         "device": config.device,
@@ -84,8 +83,8 @@ def _build(config: Config, classes: Sequence[str]) -> Model:
         "seed": config.seed,
     }
     if config.task == "classify":
-        return build_classifier(backbone.name, **options)
-    return build_detector(config.head.name, config.head.scale, backbone.name, **options)
+        return build_classifier(backbone.key, **options)
+    return build_detector(config.head.name, config.head.scale, backbone.key, **options)
 
 
 def _resume(config: Config, checkpoint: Path) -> Path:
@@ -103,7 +102,10 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
     """Train ``model`` through the callback, exactly as a user of the callback would."""
     from progressive.callbacks.ultralytics import ProgressiveCallback
 
-    ProgressiveCallback(config.schedule(), config=to_yaml(config)).attach(model)
+    callback = ProgressiveCallback(
+        config.schedule(), config=to_yaml(config), val_every=config.val_every
+    )
+    callback.attach(model)
     records.write_text(folder / "config.yaml", to_yaml(config))
     try:
         model.train(**arguments)
