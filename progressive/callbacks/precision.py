@@ -111,6 +111,17 @@ def set_precision(trainer: BaseTrainer, precision: Precision) -> None:
     model.criterion = Float32Loss(model.init_criterion()) if precision.bfloat16 else None
 
 
+def fuse_optimizer(trainer: BaseTrainer, fused: bool | None = True) -> None:
+    """Let the optimizer update all weights in one kernel; None leaves it to PyTorch again.
+
+    On a CPU it does not do so by itself. At a quarter of the image size, where a step takes a
+    tenth of the time, the difference is a tenth of the step.
+    """
+    for group in trainer.optimizer.param_groups:
+        if "fused" in group:
+            group["fused"] = fused
+
+
 class Float32Loss:
     """A loss of Ultralytics, computed in float32 from whatever precision the model has.
 

@@ -39,7 +39,12 @@ from progressive.callbacks.loading import (
     restore_loader,
     set_loader_stage,
 )
-from progressive.callbacks.precision import Precision, choose_precision, set_precision
+from progressive.callbacks.precision import (
+    Precision,
+    choose_precision,
+    fuse_optimizer,
+    set_precision,
+)
 from progressive.callbacks.recorder import Recorder
 from progressive.callbacks.refusals import refusal
 from progressive.callbacks.validation import epochs_to_validate, validate_always, validate_if
@@ -162,8 +167,10 @@ class ProgressiveCallback:
         if trainer.args.task != "classify":
             self._inserted = insert_head_dropout(model)
             insert_head_dropout(trainer.ema.ema)
-        if trainer.device.type == "cpu" and RANK == -1:
-            choose_precision(trainer, self.schedule.image_size)
+        if trainer.device.type == "cpu":
+            fuse_optimizer(trainer)
+            if RANK == -1:  # processes would choose differently
+                choose_precision(trainer, self.schedule.image_size)
         images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
         self._validated = epochs_to_validate(self.schedule, images, self.val_every)
         validate_if(trainer, lambda: trainer.epoch in self._validated)
@@ -250,7 +257,9 @@ class ProgressiveCallback:
         validate_always(trainer)
         self.on_train_batch_start(trainer)
         self.teardown(trainer)
-        set_precision(trainer, Precision())
+        if trainer.device.type == "cpu":
+            fuse_optimizer(trainer, None)
+            set_precision(trainer, Precision())
         if self._loader is not None and self._loader[0] is trainer.train_loader:
             restore_loader(trainer, self._loader[1])
         self._applied = self._loader = None

@@ -55,6 +55,7 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
         assert next(module.parameters()).is_contiguous()
     assert trainer.train_loader.dataset.imgsz == 64
     assert trainer.train_loader.dataset.transforms[1].p == 0.0  # mixup
+    assert {group.get("fused") for group in trainer.optimizer.param_groups} == {None}
     assert trainer.validate == type(trainer).validate.__get__(trainer)
     assert not any("progressive" in f.__module__ for found in hooks(model).values() for f in found)
 

@@ -104,13 +104,16 @@ def train(data, fast, folder, precision, **arguments):
 
     def end(trainer):
         seen["loss"] = trainer.loss.dtype
+        seen["fused"] = {group["fused"] for group in trainer.optimizer.param_groups}
         seen["finite"] = bool(trainer.loss.isfinite())
         weights = (*trainer.model.parameters(), *trainer.ema.ema.parameters())
         seen["weights"] = {weight.dtype for weight in weights}
 
     model.add_callback("on_pretrain_routine_end", start)
     model.add_callback("on_train_epoch_end", end)
-    model.train(data=str(data), project=str(folder), name="r", **fast, **arguments)
+    model.train(
+        data=str(data), project=str(folder), name="r", optimizer="AdamW", **fast, **arguments
+    )
     return seen
 
 
@@ -122,6 +125,7 @@ def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path):
         "amp": precision.bfloat16,
         "head": head,
         "loss": torch.float32,
+        "fused": {True},
         "finite": True,
         "weights": {torch.float32},
     }
