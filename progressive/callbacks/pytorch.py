@@ -67,7 +67,8 @@ class ProgressiveSampler(Sampler[Any]):
             raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
         self.sampler = sampler
         self.schedule = schedule
-        self._stage: TrainingStage | None = None
+        self.stage: TrainingStage | None = None
+        self._epoch_is_set = False
 
     def set_epoch(self, epoch: int) -> TrainingStage:
         """Say which epoch, counted from 0, comes next; to be called before every epoch.
@@ -80,31 +81,31 @@ class ProgressiveSampler(Sampler[Any]):
         Raises:
             ValueError: the epoch is outside the schedule.
         """
-        self._stage = self.schedule.at(epoch)
+        self.stage = self.schedule.at(epoch)
+        self._epoch_is_set = True
         # A DistributedSampler, whose shuffling depends on the epoch, may sit in a batch sampler.
         inner: Any
         for inner in (self.sampler, getattr(self.sampler, "sampler", None)):
             if hasattr(inner, "set_epoch"):
                 inner.set_epoch(epoch)
-        return self._stage
+        return self.stage
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Any]:
-        stage = self._take_stage()
+        stage = self._stage_of_new_epoch()
         for index in self.sampler:
             yield StagedIndex(index, stage)
 
-    def _take_stage(self) -> TrainingStage:
-        """Return the stage once per `set_epoch`, so that a loop cannot forget to call it."""
-        stage, self._stage = self._stage, None
-        if stage is None:
+    def _stage_of_new_epoch(self) -> TrainingStage:
+        if self.stage is None or not self._epoch_is_set:
             raise InputError(
                 f"{type(self).__name__}: call set_epoch(epoch) before every epoch, or training "
                 "would stay in one stage"
             )
-        return stage
+        self._epoch_is_set = False
+        return self.stage
 
 
 class ProgressiveBatchSampler(ProgressiveSampler):
@@ -116,7 +117,7 @@ class ProgressiveBatchSampler(ProgressiveSampler):
     """
 
     def __iter__(self) -> Iterator[list[StagedIndex]]:
-        stage = self._take_stage()
+        stage = self._stage_of_new_epoch()
         for batch in self.sampler:
             if isinstance(batch, int):
                 raise InputError(
@@ -137,17 +138,32 @@ def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
     Raises:
         InputError: a rate is above 0 and the model has no layer to set it in.
     """
-    layers = set_channel_dropout(model, stage.dropout_rate) + set_dropout(model, stage.dropout_rate)
-    if stage.dropout_rate > 0 and not layers:
+    rate = stage.dropout_rate
+    found = set_channel_dropout(model, rate) + set_dropout(model, rate)
+    found += _set_functional_dropout(model, rate)
+    if rate > 0 and not found:
         raise InputError(
-            f"dropout_rate={stage.dropout_rate:g}: the model has neither nn.Dropout nor "
-            "nn.Dropout2d; insert one or leave dropout at 0 in the schedule"
+            f"dropout_rate={rate:g}: the model has neither nn.Dropout nor nn.Dropout2d; insert one "
+            "or leave dropout at 0 in the schedule"
         )
     if not set_drop_path(model, stage.drop_path_rate) and stage.drop_path_rate > 0:
         raise InputError(
             f"drop_path_rate={stage.drop_path_rate:g}: the model has no stochastic depth that can "
             "be set; build it in and leave drop_path at 0 in the schedule"
         )
+
+
+def _set_functional_dropout(model: nn.Module, rate: float) -> int:
+    """Set the number ``dropout`` that modules without a dropout layer hand to ``F.dropout``.
+
+    DETR and its relatives in transformers are built so. PyTorch's own modules are left alone: in
+    `nn.MultiheadAttention` the name means the dropout of attention weights.
+    """
+    modules: list[Any] = [m for m in model.modules() if not type(m).__module__.startswith("torch.")]
+    found = [m for m in modules if type(getattr(m, "dropout", None)) in (float, int)]
+    for module in found:
+        module.dropout = float(rate)
+    return len(found)
 
 
 def randaugment_detection(
