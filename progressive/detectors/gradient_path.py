@@ -34,7 +34,7 @@ from progressive.detectors.gradient_path_layers import (
     Residual,
     set_gradient_stop,
 )
-from progressive.detectors.gradient_path_prn import YOLOv3TinyPRN, yolov3_tiny_prn
+from progressive.detectors.gradient_path_prn import YOLOv3TinyPRN
 from progressive.detectors.gradient_path_stages import FUSIONS, CSPStage, ELANStage, OSAModule
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "build_features",
     "classifier",
     "set_gradient_stop",
-    "yolov3_tiny_prn",
 ]
 
 

@@ -12,9 +12,9 @@ from progressive.detectors.gradient_path_layers import Residual, fit_channels, l
 class YOLOv3TinyPRN(nn.Module):
     """YOLOv3-tiny in which residual layers stand in for concatenations (yolov3-tiny-prn.cfg).
 
-    Here to check the layers against published numbers: 3.467 BFLOPs at 416 pixels, and 4.95 M
-    parameters, of which we and the published weight file (18.8 MB) have 4.94. The two outputs are
-    those before Darknet decodes boxes from them.
+    Here to check the layers against published numbers: 3.467 BFLOPs at 416 px, and 4.95 M
+    parameters, where this network has 4.94 M and the published weight file (18.8 MB) holds no more.
+    The two outputs are those before Darknet decodes boxes from them.
 
     Args:
         outputs: channels of each output: 3 anchors times 4 coordinates, objectness and 80 classes.
@@ -50,11 +50,6 @@ class YOLOv3TinyPRN(nn.Module):
         x = self.small(_leaky(lateral + partial))
         small = self.small_output(_leaky(_leaky(x + lateral) + partial))
         return large, small
-
-
-def yolov3_tiny_prn() -> YOLOv3TinyPRN:
-    """Build the published network, for 80 classes."""
-    return YOLOv3TinyPRN()
 
 
 def _leaky(x: torch.Tensor) -> torch.Tensor:
