@@ -28,8 +28,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from progressive.callbacks.pytorch import apply_drop_path, apply_dropout
 from progressive.errors import InputError
-from progressive.regularize import set_channel_dropout, set_drop_path, set_dropout
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class ProgressiveCallback(_Callback):
             self._enter(trainer, pl_module, checkpoint["epoch"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Find the layers that the schedule needs."""
-        self._set_rates(pl_module)
+        """Refuse a model without the layers that the schedule needs, be it in the last stage."""
+        self._set_rates(pl_module, self.schedule.stages[-1])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make sure of the stage: only now has Lightning settled which epoch comes first.
@@ -119,8 +119,7 @@ class ProgressiveCallback(_Callback):
         if self._enter(trainer, pl_module, trainer.current_epoch):
             self._request_reload(trainer)
         else:
-            self._announce(pl_module)
-        self._set_rates(pl_module)
+            self._begin(pl_module)
 
     def on_train_batch_start(
         self,
@@ -138,7 +137,7 @@ class ProgressiveCallback(_Callback):
                 "one at every call, since running workers never see a change of their data set"
             )
         self._end_reload(trainer)
-        self._announce(pl_module)
+        self._begin(pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the stage of this epoch and prepare the next."""
@@ -147,7 +146,6 @@ class ProgressiveCallback(_Callback):
         pl_module.log_dict(values, sync_dist=True)  # equal everywhere, but Lightning insists
         upcoming = trainer.current_epoch + 1
         if upcoming < self.schedule.epochs and self._enter(trainer, pl_module, upcoming):
-            self._set_rates(pl_module)
             self._request_reload(trainer)
 
     def on_exception(
@@ -189,28 +187,17 @@ class ProgressiveCallback(_Callback):
             self._replaced_loader = None
             trainer.reload_dataloaders_every_n_epochs = 0
 
-    def _set_rates(self, model: LightningModule) -> None:
+    def _set_rates(self, model: LightningModule, stage: TrainingStage) -> None:
         """Set the rates that the schedule has; InputError if the model has no layer for one."""
-        assert self.stage is not None
-        rate = self.stage.dropout_rate
-        if any(stage.dropout_rate for stage in self.schedule.stages) and not (
-            set_channel_dropout(model, rate) + set_dropout(model, rate)
-        ):
-            raise InputError(
-                "dropout: the schedule has it, but the model has neither nn.Dropout2d nor "
-                "nn.Dropout; insert one or leave dropout out of the schedule"
-            )
-        rate = self.stage.drop_path_rate
-        if any(stage.drop_path_rate for stage in self.schedule.stages) and not (
-            set_drop_path(model, rate)
-        ):
-            raise InputError(
-                "drop_path: the schedule has it, but the model has no layer with drop_prob and "
-                "depth_fraction; see progressive.regularize.set_drop_path"
-            )
+        if any(each.dropout_rate for each in self.schedule.stages):
+            apply_dropout(model, stage.dropout_rate)
+        if any(each.drop_path_rate for each in self.schedule.stages):
+            apply_drop_path(model, stage.drop_path_rate)
 
-    def _announce(self, pl_module: LightningModule) -> None:
+    def _begin(self, pl_module: LightningModule) -> None:
+        """Bring the model to the stage its loader already has."""
         assert self.stage is not None
+        self._set_rates(pl_module, self.stage)
         pl_module.print(  # below the progress bar, on the first process only
             f"Stage {self.stage.index + 1}/{len(self.schedule.stages)}: epochs "
             f"{self.stage.start_epoch}-{self.stage.stop_epoch - 1} at {self.stage.image_size} px"

@@ -138,7 +138,12 @@ def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
     Raises:
         InputError: a rate is above 0 and the model has no layer to set it in.
     """
-    rate = stage.dropout_rate
+    apply_dropout(model, stage.dropout_rate)
+    apply_drop_path(model, stage.drop_path_rate)
+
+
+def apply_dropout(model: nn.Module, rate: float) -> None:
+    """Set dropout of every kind; InputError if ``rate`` is above 0 and there is none."""
     found = set_channel_dropout(model, rate) + set_dropout(model, rate)
     found += _set_functional_dropout(model, rate)
     if rate > 0 and not found:
@@ -146,10 +151,14 @@ def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
             f"dropout_rate={rate:g}: the model has neither nn.Dropout nor nn.Dropout2d; insert one "
             "or leave dropout at 0 in the schedule"
         )
-    if not set_drop_path(model, stage.drop_path_rate) and stage.drop_path_rate > 0:
+
+
+def apply_drop_path(model: nn.Module, rate: float) -> None:
+    """Set stochastic depth; InputError if ``rate`` is above 0 and there is none to set."""
+    if not set_drop_path(model, rate) and rate > 0:
         raise InputError(
-            f"drop_path_rate={stage.drop_path_rate:g}: the model has no stochastic depth that can "
-            "be set; build it in and leave drop_path at 0 in the schedule"
+            f"drop_path_rate={rate:g}: the model has no stochastic depth that can be set; build it "
+            "in and leave drop_path at 0 in the schedule"
         )
 
 

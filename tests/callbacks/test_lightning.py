@@ -301,7 +301,7 @@ def test_a_model_without_the_layers_is_refused(tmp_path, knob):
         epochs=2, stages=2, image_size=(32, 64), **{knob: (0.0, 0.1)}
     )
     trainer = make_trainer(tmp_path, schedule=schedule)
-    with pytest.raises(InputError, match=f"{knob}: the schedule has it, but the model"):
+    with pytest.raises(InputError, match=rf"{knob}_rate=0\.1: the model has n"):
         trainer.fit(
             make_model(dropout=False), datamodule=ProgressiveDataModule(make_loader, final_loader())
         )
