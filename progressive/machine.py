@@ -16,6 +16,25 @@ def available_cpus() -> int:
     return cpu_count()
 
 
+def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many bytes this process may still take, heeding its control group.
+
+    Args:
+        group: folder of the control group (version 2); with none there, that of the machine counts.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+        cached = int(dict(line.split() for line in lines)["inactive_file"])
+    except (OSError, ValueError, KeyError):  # no control group, or one without a limit
+        return free
+    return max(0, min(free, limit - used + cached))
+
+
 def has_gpu() -> bool:
     """Tell whether an NVIDIA or AMD GPU is present, without loading torch."""
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
