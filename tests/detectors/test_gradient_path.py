@@ -13,6 +13,7 @@ from progressive.regularize import set_channel_dropout, set_drop_path
 SMALLEST = [(head, scales[0]) for head, scales in HEADS.items()]
 
 
+@pytest.mark.slow  # all of them together
 @pytest.mark.parametrize(("head", "scale"), SMALLEST)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_design_under_every_head(design, head, scale):
