@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -323,3 +326,24 @@ def test_the_factory_needs_the_callback(tmp_path):
 def test_what_is_no_schedule_is_refused():
     with pytest.raises(InputError, match="schedule=4: must be a ProgressiveSchedule"):
         ProgressiveCallback(4)
+
+
+@pytest.mark.slow
+def test_all_ranks_switch_at_the_same_step(tmp_path):
+    script = Path(__file__).with_name("lightning_ddp.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Stage 2/2: epochs 1-1 at 64 px") == 1
+    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    for seen in ranks:
+        assert [row[:3] for row in seen] == [
+            [0, 32, 0.25],
+            [1, 32, 0.25],
+            [2, 64, 0.5],
+            [3, 64, 0.5],
+        ]
+    for epoch in (slice(0, 2), slice(2, 4)):  # Lightning divides the reloaded loader as well
+        images = [image for seen in ranks for row in seen[epoch] for image in row[3]]
+        assert sorted(images) == list(range(8))
