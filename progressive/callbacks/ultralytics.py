@@ -39,6 +39,7 @@ from progressive.callbacks.loading import (
     restore_loader,
     set_loader_stage,
 )
+from progressive.callbacks.memory import probe_memory
 from progressive.callbacks.precision import (
     Precision,
     choose_precision,
@@ -171,6 +172,14 @@ class ProgressiveCallback:
             fuse_optimizer(trainer)
             if RANK == -1:  # processes would choose differently
                 choose_precision(trainer, self.schedule.image_size)
+        if trainer.device.type == "cuda":
+            size, batch = self.schedule.image_size, trainer.train_loader.batch_size
+            half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
+            probe_memory(
+                model,
+                (batch, trainer.data.get("channels", 3), size, size),
+                half if trainer.amp else None,
+            )
         images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
         self._validated = epochs_to_validate(self.schedule, images, self.val_every)
         validate_if(trainer, lambda: trainer.epoch in self._validated)
