@@ -34,6 +34,8 @@ def imported(module):
         ("progressive.augment", {"ultralytics", "timm"} | HYDRA),
         ("progressive.regularize", {"ultralytics", "timm", "albumentations"} | HYDRA),
         ("progressive.callbacks.ultralytics", HYDRA),
+        ("progressive.callbacks.pytorch", {"ultralytics", "timm", "transformers"} | HYDRA),
+        ("progressive.callbacks.transformers", {"ultralytics", "timm"} | HYDRA),
     ],
 )
 def test_imports(module, forbidden):
