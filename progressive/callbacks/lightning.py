@@ -199,8 +199,8 @@ class ProgressiveCallback(_Callback):
         assert self.stage is not None
         self._set_rates(pl_module, self.stage)
         pl_module.print(  # below the progress bar, on the first process only
-            f"Stage {self.stage.index + 1}/{len(self.schedule.stages)}: epochs "
-            f"{self.stage.start_epoch}-{self.stage.stop_epoch - 1} at {self.stage.image_size} px"
+            f"Stage {self.stage.index + 1}/{len(self.schedule.stages)} from epoch "
+            f"{self.stage.start_epoch}: {self.stage.image_size} px"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -32,6 +33,8 @@ pytestmark = [
         "You're resuming from a checkpoint that ended before the epoch ended",
     )
 ]
+
+ROOT = Path(__file__).parents[2]
 
 #: Epochs 0-1 at 32 px, 2-3 at 64 px; 3 batches each.
 SCHEDULE = ProgressiveSchedule.linear(
@@ -335,7 +338,7 @@ def test_all_ranks_switch_at_the_same_step(tmp_path):
         [sys.executable, str(script), str(tmp_path)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Stage 2/2: epochs 1-1 at 64 px") == 1
+    assert done.stdout.count("Stage 2/2 from epoch 1: 64 px") == 1
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     for seen in ranks:
         assert [row[:3] for row in seen] == [
@@ -347,3 +350,29 @@ def test_all_ranks_switch_at_the_same_step(tmp_path):
     for epoch in (slice(0, 2), slice(2, 4)):  # Lightning divides the reloaded loader as well
         images = [image for seen in ranks for row in seen[epoch] for image in row[3]]
         assert sorted(images) == list(range(8))
+
+
+@pytest.mark.slow
+def test_the_example_feeds_its_backbone_the_size_of_the_stage(tmp_path):
+    """torchvision's detectors resize inside the model; here that must not undo the stage."""
+    example = runpy.run_path(str(ROOT / "examples" / "lightning_detection.py"))
+    schedule = ProgressiveSchedule.linear(epochs=3, stages=3, image_size=(64, 128), mixup=(0, 1))
+    model, seen = example["Detector"](schedule.image_size), []
+    model.fcos.backbone.register_forward_pre_hook(
+        lambda backbone, inputs: seen.append((backbone.training, *inputs[0].shape[2:]))
+    )
+    data = ProgressiveDataModule(
+        lambda stage: example["make_loader"]("train", stage.image_size),
+        example["make_loader"]("val", schedule.image_size),
+    )
+    options = {"limit_train_batches": 1, "limit_val_batches": 1, "num_sanity_val_steps": 0}
+    make_trainer(tmp_path, schedule=schedule, **options).fit(model, datamodule=data)
+    evaluated = (False, 128, 128)
+    assert seen == [
+        (True, 64, 64),
+        evaluated,
+        (True, 96, 96),
+        evaluated,
+        (True, 128, 128),
+        evaluated,
+    ]
