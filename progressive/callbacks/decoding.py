@@ -47,7 +47,7 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
             )
         return
     if not isinstance(dataset, StageSizeDecoding):
-        dataset.__class__ = _with_stage_size_decoding(type(dataset))
+        dataset.__class__ = _with_stage_size_decoding(dataset.__class__)
     if encoded and dataset.encoded is None:
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun, one per GPU
         dataset.encoded = EncodedImages(dataset.im_files, copies=processes)

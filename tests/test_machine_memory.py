@@ -1,0 +1,25 @@
+"""How much memory is free, under a limit and without one."""
+
+from __future__ import annotations
+
+import psutil
+
+from progressive.machine import available_memory
+
+
+def group(folder, limit):
+    (folder / "memory.max").write_text(f"{limit}\n")
+    (folder / "memory.current").write_text("5000\n")
+    (folder / "memory.stat").write_text("anon 1000\ninactive_file 3000\n")
+    return folder
+
+
+def test_limit_of_the_control_group(tmp_path):
+    # Cached files count as used but are given up when memory is short.
+    assert available_memory(group(tmp_path, 9000)) == 7000
+    assert available_memory(group(tmp_path, 1000)) == 0
+
+
+def test_without_a_limit(tmp_path):
+    assert available_memory(tmp_path / "nowhere") > 2**20
+    assert 2**20 < available_memory(group(tmp_path, "max")) <= psutil.virtual_memory().total
