@@ -27,7 +27,8 @@ pytestmark = [
     pytest.mark.filterwarnings(f"ignore:{message}")
     for message in (
         ".isinstance.treespec, LeafSpec.. is deprecated",  # Lightning and torch 2.15
-        "The '.*_dataloader' does not have many workers",  # Lightning's advice
+        "This DataLoader will create",  # advice of torch on a machine of one core
+        "The '.*_dataloader' does not have many workers",  # advice of Lightning
         "Checkpoint directory .* exists and is not empty",
         "Be aware that when using `ckpt_path`",
         "You're resuming from a checkpoint that ended before the epoch ended",
