@@ -56,6 +56,13 @@ class Key:
     help: str
 
 
+def _cache(name: str, value: Any) -> str:
+    reason = refusal({name: value})
+    if reason:
+        raise ConfigError(reason)
+    return choice(("disk", "encoded"))(name, value)
+
+
 KEYS: dict[str, Key] = {
     "task": Key(choice(TASKS), "detect, or classify: the same schedule for an image classifier."),
     "data": Key(
@@ -95,6 +102,10 @@ KEYS: dict[str, Key] = {
     "seed": Key(integer(0), "Random seed of weights, order and augmentation."),
     "device": Key(
         optional(devices()), "cpu, mps, a GPU such as 0, or several such as [0,1]; null chooses."
+    ),
+    "cache": Key(
+        optional(_cache),
+        "disk for decoded images beside the files, encoded for the files in memory; or null.",
     ),
     "workers": Key(integer(0), "Loader processes; on a CPU Ultralytics always uses 0."),
     "backbone.source": Key(
@@ -143,6 +154,7 @@ OWN_KEY = {
     "device": "device",
     "workers": "workers",
     "data": "data",
+    "cache": "cache",
     "mixup": "mixup.min and mixup.max",
     "resume": "resume",
     "project": "output",
@@ -208,6 +220,7 @@ class Config:
     val_every: int | None
     seed: int
     device: str | None
+    cache: str | None
     workers: int
     backbone: Backbone
     head: Head

@@ -60,6 +60,7 @@ def _train(config: Config) -> Path:
         "batch": config.batch,
         "seed": config.seed,
         "device": config.device,
+        "cache": config.cache == "disk" and "disk",
         "workers": config.workers,
     }
     _check_arguments(arguments)
@@ -103,7 +104,10 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
     from progressive.callbacks.ultralytics import ProgressiveCallback
 
     callback = ProgressiveCallback(
-        config.schedule(), config=to_yaml(config), val_every=config.val_every
+        config.schedule(),
+        config=to_yaml(config),
+        val_every=config.val_every,
+        cache_encoded=config.cache == "encoded",
     )
     callback.attach(model)
     records.write_text(folder / "config.yaml", to_yaml(config))

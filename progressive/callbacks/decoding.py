@@ -53,6 +53,13 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
         dataset.encoded = EncodedImages(dataset.im_files, copies=processes)
 
 
+def decode_as_before(dataset: Any) -> None:
+    """Undo `decode_at_stage_size`."""
+    if isinstance(dataset, StageSizeDecoding):
+        dataset.__class__ = type(dataset).__bases__[0]
+        dataset.__dict__.pop("encoded", None)
+
+
 class StageSizeDecoding(BaseDataset):
     """Overrides how a ``BaseDataset`` loads an image, below whatever its subclasses add.
 
@@ -80,7 +87,7 @@ class StageSizeDecoding(BaseDataset):
             and not self.npy_files[i].exists()
             and Path(file).suffix.lower() not in OTHER_READERS
         ):
-            target = partial(_target, self.imgsz, rect_mode, resize_short)
+            target = partial(stage_size, self.imgsz, rect_mode, resize_short)
             found = read_image(self._content(i), target, self.cv2_flag)
         if found is None:
             return super().load_image(i, rect_mode, resize_short)
@@ -119,7 +126,7 @@ def _rebuild(kind: Any) -> Any:
     return object.__new__(_with_stage_size_decoding(kind))
 
 
-def _target(image_size: int, rect_mode: bool, resize_short: bool, original: Size) -> Size:
+def stage_size(image_size: int, rect_mode: bool, resize_short: bool, original: Size) -> Size:
     """Return the (height, width) that Ultralytics resizes an image of ``original`` to."""
     if not rect_mode:
         return image_size, image_size

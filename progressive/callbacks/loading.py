@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 from ultralytics.engine.trainer import BaseTrainer
 
 from progressive.augment import RandAugment
+from progressive.callbacks.decoding import decode_as_before
 from progressive.schedule import TrainingStage
 
 Collate = Callable[[list[Any]], Any]
@@ -68,6 +69,7 @@ def restore_loader(trainer: BaseTrainer, state: LoaderState) -> None:
         loader.dataset.torch_transforms = state.transforms
     else:
         loader.dataset.imgsz = state.image_size
+        decode_as_before(loader.dataset)
         _forget_images(loader.dataset)
         loader.dataset.transforms = state.transforms
     loader.reset()

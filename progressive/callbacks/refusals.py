@@ -16,7 +16,7 @@ def refusal(arguments: Mapping[str, Any]) -> str | None:
     if (cache is True or cache == "ram") and arguments.get("task") != "classify":
         return (
             f"cache={cache}: keeps images at the size they were first loaded at, so later stages "
-            "would train on small pixels; use cache=disk"
+            "would train on small pixels; use cache=disk or cache=encoded"
         )
     if arguments.get("multi_scale"):
         return (

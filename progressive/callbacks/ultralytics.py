@@ -32,6 +32,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive import records
 from progressive.callbacks.compilation import compile_once_per_size
+from progressive.callbacks.decoding import decode_at_stage_size
 from progressive.callbacks.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.callbacks.loading import (
     LoaderState,
@@ -83,6 +84,7 @@ class ProgressiveCallback:
             by the caller, since a multi-GPU launch deletes the folder first.
         val_every: validate each this many epochs, besides at the end of stages and throughout the
             last one; None to spend a tenth of the training time on it.
+        cache_encoded: keep the image files in memory, as they are on disk.
     """
 
     def __init__(
@@ -91,9 +93,11 @@ class ProgressiveCallback:
         *,
         config: str | None = None,
         val_every: int | None = None,
+        cache_encoded: bool = False,
     ) -> None:
         self.schedule = schedule
         self.val_every = val_every
+        self.cache_encoded = cache_encoded
         self._recorder = Recorder(schedule, config)
         self._validated: frozenset[int] = frozenset()
         self._applied: tuple[Any, TrainingStage, bool] | None = None
@@ -253,6 +257,7 @@ class ProgressiveCallback:
             return
         if self._loader is None or self._loader[0] is not loader:
             self._loader = loader, loader_state(trainer)
+        decode_at_stage_size(loader.dataset, encoded=self.cache_encoded)
         set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed)
         self._applied = wanted
         LOGGER.info(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from ultralytics import YOLO
+from ultralytics.data.dataset import YOLODataset
 
 from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.schedule import ProgressiveSchedule
@@ -53,6 +54,7 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
         assert [type(m) for m in module.modules() if not isinstance(m, nn.Identity)] == layers
         assert not any(isinstance(m, nn.Dropout2d) for m in module.modules())
         assert next(module.parameters()).is_contiguous()
+    assert type(trainer.train_loader.dataset) is YOLODataset
     assert trainer.train_loader.dataset.imgsz == 64
     assert trainer.train_loader.dataset.transforms[1].p == 0.0  # mixup
     assert {group.get("fused") for group in trainer.optimizer.param_groups} == {None}
