@@ -28,18 +28,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from progressive.checks import ConfigError, suggest
-from progressive.config import (
-    GROUPS,
-    KEYS,
-    OWN_KEY,
-    STRIDE,
-    Config,
-    ultralytics_defaults,
-    unknown_key,
-    validate,
-)
+from progressive.config import Config, validate
 from progressive.detectors.catalog import BACKBONES, HEADS
 from progressive.errors import InputError
+from progressive.keys import GROUPS, KEYS, OWN_KEY, STRIDE, ultralytics_defaults, unknown_key
 from progressive.machine import has_gpu
 
 #: More sweep jobs than this are not composed ahead of time; each is still checked when it starts.
@@ -100,8 +92,10 @@ def register() -> None:
     )
     store = ConfigStore.instance()
     for name in BACKBONES:
-        whole = {"width": 1.0, "depth": 1.0, "pretrained": False, "weights": None}
-        store.store(group="backbone", name=name, node={"source": "catalog", "name": name, **whole})
+        whole = {"width": 1.0, "depth": 1.0, "variant": None}
+        weights = {"pretrained": False, "weights": None}
+        node = {"source": "catalog", "name": name, **whole, **weights}
+        store.store(group="backbone", name=name, node=node)
     for option, (head, scale) in head_options().items():
         store.store(group="head", name=option, node={"name": head, "scale": scale})
     template = {"app_name": "progressive", "header": "", "footer": "", "template": help_text()}

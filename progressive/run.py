@@ -78,6 +78,7 @@ def _build(config: Config, classes: Sequence[str]) -> Model:
     options: dict[str, Any] = {
         "width": backbone.width,
         "depth": backbone.depth,
+        "variant": backbone.variant,
         "pretrained": backbone.pretrained,
         "weights": backbone.weights,
         "classes": classes,

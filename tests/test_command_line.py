@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from progressive.config import GROUPS, KEYS
+from progressive.keys import GROUPS, KEYS
 
 
 def progressive(*arguments, cwd):

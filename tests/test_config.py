@@ -2,7 +2,8 @@ import pytest
 
 from progressive.checks import ConfigError
 from progressive.command_line import compose_config
-from progressive.config import KEYS, to_yaml, ultralytics_defaults, validate
+from progressive.config import to_yaml, validate
+from progressive.keys import KEYS, ultralytics_defaults
 
 CPU = "device=cpu"
 
@@ -55,6 +56,7 @@ CPU = "device=cpu"
         ("train.imgsz=3", "train.imgsz=3: use size.max instead"),
         ("cache=ram", "cache=ram: keeps images at the size"),
         ("cache=true", "cache=True: keeps images at the size"),
+        ("backbone.variant=3", "backbone.variant=3: efficientnetv2_b0 has none, only prn, csp"),
         ("cache=dsk", "cache=dsk: did you mean disk?"),
         ("train.cache=disk", "train.cache=disk: use cache instead"),
         ("train.multi_scale=0.5", "train.multi_scale=0.5: resizes batches at random"),

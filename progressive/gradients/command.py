@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from progressive.checks import ConfigError, boolean, choice, number, optional, suggest, text
-from progressive.config import Key
 from progressive.data.cache import cache_root
 from progressive.detectors.catalog import TIMM
 from progressive.errors import InputError
 from progressive.gradients.backbone import trace_backbone
+from progressive.keys import Key
 from progressive.machine import stay_offline
 
 KEYS: dict[str, Key] = {
