@@ -41,6 +41,7 @@ def test_detaching_before_training_restores_the_model():
     callback.attach(model)  # and it may be attached again
 
 
+@pytest.mark.slow
 def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tmp_path):
     model = YOLO("yolov8n.yaml")
     layers = [type(module) for module in model.model.modules()]
@@ -62,6 +63,7 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
     assert not any("progressive" in f.__module__ for found in hooks(model).values() for f in found)
 
 
+@pytest.mark.slow
 def test_detaching_in_the_middle_of_training(tiny_data, fast, plain, make_recorder, tmp_path):
     recorder = make_recorder()
     model = YOLO("yolov8n.yaml")

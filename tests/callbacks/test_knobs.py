@@ -47,6 +47,7 @@ def test_without_strength_pixels_are_untouched(train_epochs):
     assert changed_share(batches) < 0.05
 
 
+@pytest.mark.slow
 def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
     schedule = ProgressiveSchedule.linear(epochs=40, stages=2, image_size=(32, 32), mixup=(0, 0.5))
     batches, _ = train_epochs(schedule)
@@ -57,6 +58,7 @@ def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
     assert 0.36 < changed_share(second) < 0.56
 
 
+@pytest.mark.slow
 def test_magnitude_changes_pixels_more_and_more(train_epochs):
     schedule = ProgressiveSchedule.linear(
         epochs=20, stages=2, image_size=(32, 32), randaugment=(1, 25)

@@ -130,6 +130,7 @@ def test_time_left_is_announced(tiny_data, fast, make_recorder, tmp_path, caplog
     ]
 
 
+@pytest.mark.slow
 def test_worker_processes_switch_too(tiny_data, fast, make_recorder, tmp_path):
     # Trap 2: workers hold a copy of the data set from before the boundary.
     recorder = make_recorder(workers=2)
@@ -141,6 +142,7 @@ def test_worker_processes_switch_too(tiny_data, fast, make_recorder, tmp_path):
     assert sizes == {0: {32}, 1: {64}, 2: {96}}
 
 
+@pytest.mark.slow
 def test_an_epoch_started_twice_on_a_new_loader(tiny_data, fast, make_recorder, tmp_path):
     # Trap 5: an out-of-memory retry rebuilds the loader at the final size, in the same epoch.
     failures = []
@@ -160,6 +162,7 @@ def test_an_epoch_started_twice_on_a_new_loader(tiny_data, fast, make_recorder, 
     assert [record.epoch for record in callback.epochs] == [0, 1]
 
 
+@pytest.mark.slow
 def test_an_epoch_repeated_after_nan(tiny_data, fast, make_recorder, tmp_path):
     # Trap 5 again: here the epoch is repeated on the same loader, after the boundary was passed.
     recorder = make_recorder()
@@ -213,6 +216,7 @@ def test_a_disk_cache_is_safe(tiny_data, fast, make_recorder, tmp_path):
         cached.unlink()
 
 
+@pytest.mark.slow
 def test_interrupted_training_resumes_in_its_stage(tiny_data, fast, make_recorder, tmp_path):
     folder = tmp_path / "r"
     model = YOLO("yolov8n.yaml")
@@ -238,6 +242,7 @@ def test_interrupted_training_resumes_in_its_stage(tiny_data, fast, make_recorde
     assert dropout == {3: [0.2] * 3, 4: [0.3] * 3, 5: [0.3] * 3}
 
 
+@pytest.mark.slow
 def test_the_multi_gpu_launch_carries_the_callback(tiny_data, fast, tmp_path):
     # Trap 11: the launcher pickles trainer and callbacks for a file that each worker runs. Here
     # that very file runs, in one process on the CPU.

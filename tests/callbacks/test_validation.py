@@ -44,6 +44,7 @@ def test_one_stage_is_validated_throughout():
     assert epochs_to_validate(schedule, (10, 10)) == set(range(5))
 
 
+@pytest.mark.slow
 def test_an_epoch_without_validation_has_no_fitness(tiny_data, fast, make_recorder, tmp_path):
     """Its weights are never the best, however good the last validation was."""
     recorder = make_recorder()

@@ -117,6 +117,7 @@ def generate(root: Path, crash_after: int = 1000) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_data_set(tmp_path: Path) -> None:
     both = [generate(tmp_path), generate(tmp_path)]
     printed = {process.communicate(timeout=60)[0] for process in both}
@@ -126,6 +127,7 @@ def test_two_processes_at_once_make_one_data_set(tmp_path: Path) -> None:
     assert len(list((yaml.parent / "images").rglob("*.jpg"))) == 9
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_folder_that_counts(tmp_path: Path) -> None:
     killed = generate(tmp_path, crash_after=4)
     killed.communicate(timeout=60)

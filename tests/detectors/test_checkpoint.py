@@ -66,6 +66,7 @@ def fresh_process(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_saved_detector_loads_with_ultralytics_alone(detector):
     detector.save("saved.pt")
     code = (
