@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from ultralytics.models.yolo.classify import ClassificationTrainer
+from ultralytics.nn.tasks import ClassificationModel
 
 from progressive.callbacks.loading import MixUpCollate, PillowRandAugment
 from progressive.callbacks.ultralytics import ProgressiveCallback
@@ -55,6 +56,10 @@ def train(folder, schedule, tmp_path, workers=0):
     return batches, callback
 
 
+def zeros(values):
+    return (values == 0).float().mean().item()
+
+
 def test_size_and_dropout_follow_the_schedule(folder, tmp_path):
     schedule = ProgressiveSchedule.linear(
         epochs=4, stages=2, image_size=(32, 64), dropout=(0.1, 0.4)
@@ -69,6 +74,55 @@ def test_size_and_dropout_follow_the_schedule(folder, tmp_path):
     accuracy = [record.metrics["accuracy_top1"] for record in callback.epochs]
     assert accuracy[0] is None  # one of the epochs that are not validated
     assert all(0 <= value <= 1 for value in accuracy[1:])
+
+
+def test_dropout_drops_in_training_and_never_in_validation(folder, tmp_path):
+    before, dropped = [], {True: [], False: []}
+
+    def count(module, inputs):
+        if isinstance(module, nn.Dropout):  # ahead of the layer, which works in place
+            before.append(zeros(inputs[0]))
+
+    def compare(module, inputs, output):
+        if isinstance(module, nn.Dropout):
+            dropped[module.training].append(zeros(output) - before.pop())
+
+    # Of every model, also of the averaged one that is validated.
+    handles = [
+        nn.modules.module.register_module_forward_pre_hook(count),
+        nn.modules.module.register_module_forward_hook(compare),
+    ]
+    try:
+        schedule = ProgressiveSchedule.linear(
+            epochs=2, stages=2, image_size=(32, 64), dropout=(0.1, 0.5)
+        )
+        batches, _ = train(folder, schedule, tmp_path)
+    finally:
+        for handle in handles:
+            handle.remove()
+    first, last = np.array_split(dropped[True][-len(batches) :], 2)
+    assert np.mean(first) == pytest.approx(0.1, abs=0.02)
+    assert np.mean(last) == pytest.approx(0.5, abs=0.02)
+    assert dropped[False]
+    assert not any(dropped[False])
+
+
+def test_validation_is_at_the_final_size_in_every_stage(folder, tmp_path):
+    sizes = []
+
+    def note(module, inputs, output):
+        # Batches of one are how Ultralytics measures a model.
+        if isinstance(module, ClassificationModel) and not module.training and len(inputs[0]) > 1:
+            sizes.append(tuple(inputs[0].shape[2:]))
+
+    handle = nn.modules.module.register_module_forward_hook(note)
+    try:
+        schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
+        train(folder, schedule, tmp_path)
+    finally:
+        handle.remove()
+    assert len(sizes) >= 2
+    assert set(sizes) == {(64, 64)}
 
 
 def test_mixup_blends_images_and_labels_alike(folder, tmp_path):
@@ -95,6 +149,17 @@ def test_magnitude_changes_pixels_more_and_more(folder, tmp_path):
         level = torch.where(batch["cls"] == 0, 200, 50).view(-1, 1, 1, 1) / 255
         change[int(batch["epoch"] >= 6)].append((batch["img"] - level).abs().mean().item())
     assert np.mean(change[1]) > 1.5 * np.mean(change[0]) > 0
+
+
+@pytest.mark.parametrize(("alpha", "variance"), [(0.2, 5 / 28), (1.0, 1 / 12)])
+def test_the_blend_is_drawn_from_beta(alpha, variance):
+    # The variance of Beta(alpha, alpha) is 1 / (8 alpha + 4).
+    torch.manual_seed(0)
+    samples = [{"img": torch.zeros(1, 1, 1), "cls": label} for label in (0, 1)]
+    collate = MixUpCollate(alpha, 2)
+    shares = torch.stack([collate(samples)["cls"][0, 0] for _ in range(2000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    assert shares.var() == pytest.approx(variance, rel=0.1)
 
 
 def test_parts_of_the_loader_survive_pickling():
