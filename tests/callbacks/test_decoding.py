@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import random
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +20,13 @@ from ultralytics.utils.patches import imread
 
 from progressive import encoded
 from progressive.callbacks import decoding
-from progressive.callbacks.decoding import StageSizeDecoding, decode_at_stage_size
+from progressive.callbacks.decoding import (
+    StageSizeDecoding,
+    decode_as_before,
+    decode_at_stage_size,
+)
 from progressive.callbacks.loading import set_loader_stage
+from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.errors import InputError
 from progressive.schedule import ProgressiveSchedule
 
@@ -249,6 +253,17 @@ def test_it_is_installed_once_and_only_where_it_fits(folder):
         decode_at_stage_size(other, encoded=True)
 
 
+def test_it_can_be_undone(folder):
+    plain, ours = pair(folder)
+    decode_at_stage_size(ours, encoded=True)
+    decode_as_before(ours)
+    assert type(ours) is YOLODataset
+    assert not hasattr(ours, "encoded")
+    assert np.array_equal(ours.load_image(0)[0], plain.load_image(0)[0])
+    decode_as_before(plain)
+    assert type(plain) is YOLODataset
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
 def test_copies_decode_alike(folder, copied):
     # Workers that are not forked get the data set pickled.
@@ -264,7 +279,10 @@ def test_copies_decode_alike(folder, copied):
 def test_training_with_workers(folder, fast, plain, make_recorder):
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 160))
 
-    def train(name, install):
+    def set_stage(trainer):
+        set_loader_stage(trainer, schedule.at(trainer.epoch), mosaic_closed=True)
+
+    def train(name, callback=None):
         class Recorder(make_recorder(workers=2)):
             boxes: list = []  # noqa: RUF012 - one class per training
 
@@ -272,13 +290,11 @@ def test_training_with_workers(folder, fast, plain, make_recorder):
                 self.boxes.append(batch["bboxes"].clone())
                 return super().preprocess_batch(batch)
 
-        def set_stage(trainer):
-            install(trainer.train_loader.dataset)
-            stage = schedule.at(trainer.epoch)
-            set_loader_stage(trainer, stage, mosaic_closed=True)
-
         model = YOLO("yolov8n.yaml")
-        model.add_callback("on_train_epoch_start", set_stage)
+        if callback is None:
+            model.add_callback("on_train_epoch_start", set_stage)
+        else:
+            callback.attach(model)
         model.train(
             trainer=Recorder,
             data=str(folder / "data.yaml"),
@@ -291,9 +307,9 @@ def test_training_with_workers(folder, fast, plain, make_recorder):
         )
         return Recorder
 
-    stock = train("stock", lambda dataset: None)
-    ours = train("ours", decode_at_stage_size)
-    cached = train("cached", partial(decode_at_stage_size, encoded=True))
+    stock = train("stock")
+    ours = train("ours", ProgressiveCallback(schedule))
+    cached = train("cached", ProgressiveCallback(schedule, cache_encoded=True))
     sizes = [(batch["epoch"], batch["shape"][2:]) for batch in ours.batches]
     assert sizes == [(0, (64, 64))] * 2 + [(1, (160, 160))] * 2
     distances = [
