@@ -18,12 +18,14 @@ class ConfigError(InputError):
     """A wrong configuration: the message names the key, the value and what would be right."""
 
 
-def integer(minimum: int) -> Check:
-    """Accept an integer of at least ``minimum``."""
+def integer(minimum: int, maximum: int | None = None) -> Check:
+    """Accept an integer of at least ``minimum`` and, if given, at most ``maximum``."""
 
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ConfigError(f"{name}={value}: must be an integer of at least {minimum}")
+        if maximum is not None and value > maximum:
+            raise ConfigError(f"{name}={value}: must be at most {maximum}")
         return value
 
     return check
@@ -103,7 +105,7 @@ def choice(options: Collection[str]) -> Check:
     """Accept one of ``options``."""
 
     def check(name: str, value: Any) -> str:
-        if value not in options:
+        if not isinstance(value, str) or value not in options:
             raise ConfigError(f"{name}={value}: {suggest(str(value), options)}")
         return value
 

@@ -43,14 +43,23 @@ OPTIONS_WITH_VALUE = {
     *("--config-dir", "-cd", "--info", "-i", "--experimental-rerun"),
 }
 
+OPTIONS = {
+    *OPTIONS_WITH_VALUE,
+    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *("--shell-completion", "-sc"),
+}
+
 #: What a resumed run may still change.
 ALLOWED_WITH_RESUME = {"resume", "device", "workers", "dry_run"}
 
 
-def run_with_hydra(job: Callable[[Config], None], arguments: Sequence[str]) -> None:
+def run_with_hydra(
+    job: Callable[[Config], None], arguments: Sequence[str], precheck: Callable[[Config], None]
+) -> None:
     """Compose the configuration from ``arguments`` and call ``job`` for each job of the sweep.
 
-    Bad input ends the process with exit code 2 and one line on stderr.
+    All jobs pass ``precheck``, which raises InputError, before the first one starts. Bad input
+    ends the process with exit code 2 and one line on stderr.
     """
     # Hydra prints tracebacks and exits with 1 unless told to let exceptions through.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -58,13 +67,13 @@ def run_with_hydra(job: Callable[[Config], None], arguments: Sequence[str]) -> N
         register()
         prepared = prepare(arguments)
         if "--multirun" in prepared or "-m" in prepared:
-            check_sweep(prepared)
+            check_sweep(prepared, precheck)
         sys.argv[1:] = prepared
 
         def task(composed: DictConfig) -> None:
             try:
                 job(_place(validate(plain(composed))))
-            except InputError as error:
+            except (InputError, HydraException, OmegaConfBaseException) as error:
                 fail(error)  # Hydra would add a line of its own to an exception
 
         hydra_main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
@@ -156,8 +165,8 @@ def plain(composed: DictConfig) -> dict:
     return {str(key): value for key, value in container.items() if key != "hydra"}
 
 
-def check_sweep(arguments: Sequence[str]) -> None:
-    """Validate every job of a sweep before the first one starts."""
+def check_sweep(arguments: Sequence[str], precheck: Callable[[Config], None]) -> None:
+    """Validate every job of a sweep, and what it names on disk, before the first one starts."""
     choices: list[list[str]] = []
     for raw in _split(arguments)[1]:
         override = _parse(raw)
@@ -169,7 +178,7 @@ def check_sweep(arguments: Sequence[str]) -> None:
         elif not override.is_sweep_override():
             choices.append([raw])
     for combination in islice(product(*choices), MAX_JOBS_CHECKED):
-        _compose(combination)
+        precheck(_compose(combination))
 
 
 def compose_config(overrides: Sequence[str] = ()) -> Config:
@@ -206,6 +215,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     for argument in arguments:
         value = bool(options) and options[-1] in OPTIONS_WITH_VALUE
+        option = argument.partition("=")[0]
+        if argument.startswith("-") and not value and option not in OPTIONS:
+            raise ConfigError(f"{option}: unknown option; {suggest(option, OPTIONS)}")
         (options if value or argument.startswith("-") else overrides).append(argument)
     return options, overrides
 
@@ -214,7 +226,9 @@ def _parse(raw: str) -> Override:
     try:
         return OverridesParser.create().parse_override(raw)
     except HydraException:
-        raise ConfigError(f"{raw}: not an override; write KEY=VALUE") from None
+        raise ConfigError(
+            f"{raw}: not an override; write KEY=VALUE, or \"KEY='VALUE'\" with special characters"
+        ) from None
 
 
 def _check_key(override: Override) -> None:

@@ -137,6 +137,8 @@ def validate(raw: Mapping[str, Any]) -> Config:
     if value["task"] == "detect":
         _check_head(value)
     check_train_arguments(value["train"], value["task"])
+    if value["task"] == "classify" and value["cache"] == "encoded":
+        raise ConfigError("cache=encoded: for detectors only; use disk, or null")
     config = Config(**_nest(value))
     config.schedule()
     return config

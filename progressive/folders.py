@@ -28,14 +28,26 @@ def claim(output: str | None) -> Path:
     folder = Path(output).expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+    except OSError as error:
+        raise ConfigError(f"output={output}: {error.strerror or error}") from None
+    check_output(output)
+    return folder
+
+
+def check_output(output: str | None) -> None:
+    """Raise ConfigError if a run cannot have the folder ``output``; write nothing."""
+    folder = Path(output or "runs").expanduser().resolve()
+    try:
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        if not existing.is_dir():
+            raise ConfigError(f"output={output}: {existing} is no folder")
+        if output is not None and folder.is_dir() and any(folder.iterdir()):
             raise ConfigError(
                 f"output={output}: is not empty; name a new folder, or continue it with "
                 f"resume={output}"
             )
     except OSError as error:
         raise ConfigError(f"output={output}: {error.strerror or error}") from None
-    return folder
 
 
 def find_run(config: Config) -> tuple[Config, Path]:
@@ -48,7 +60,7 @@ def find_run(config: Config) -> tuple[Config, Path]:
     """
     label = f"resume={config.resume}"
     given = Path(str(config.resume)).expanduser().resolve()
-    folder = given.parents[1] if given.suffix == ".pt" else given
+    folder = given.parent.parent if given.suffix == ".pt" else given
     checkpoint = folder / "weights" / "last.pt"
     if not checkpoint.is_file():
         raise ConfigError(f"{label}: has no weights/last.pt; name a run folder")
@@ -59,7 +71,7 @@ def find_run(config: Config) -> tuple[Config, Path]:
         raise ConfigError(f"{label}: is finished; there is nothing to resume")
     try:
         saved = validate(yaml.safe_load(settings.read_text("utf-8")))
-    except (ConfigError, yaml.YAMLError, AttributeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"{settings}: {error}") from None
     device = saved.device if config.device is None else config.device
     return (

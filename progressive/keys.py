@@ -32,6 +32,9 @@ from progressive.schedule import MAX_MAGNITUDE
 
 TASKS = ("detect", "classify")
 
+#: Largest seed that NumPy takes.
+MAX_SEED = 2**32 - 1
+
 #: Largest stride of every detector here: features come at strides 8, 16 and 32.
 STRIDE = 32
 
@@ -85,9 +88,9 @@ KEYS: dict[str, Key] = {
     "val_every": Key(
         optional(integer(1)),
         "Validate each this many epochs, besides where stages end and throughout the last one; "
-        "null keeps validation to a tenth of the training time.",
+        "null for as often as a tenth of the training time allows.",
     ),
-    "seed": Key(integer(0), "Random seed of weights, order and augmentation."),
+    "seed": Key(integer(0, MAX_SEED), "Random seed of weights, order and augmentation."),
     "device": Key(
         optional(devices()), "cpu, mps, a GPU such as 0, or several such as [0,1]; null chooses."
     ),

@@ -36,8 +36,9 @@ def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def has_gpu() -> bool:
-    """Tell whether an NVIDIA or AMD GPU is present, without loading torch."""
-    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+    """Tell whether an NVIDIA or AMD GPU is present and not hidden, without loading torch."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    return not hidden and (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists())
 
 
 def check_device(device: str | None) -> None:

@@ -28,11 +28,7 @@ def set_channel_dropout(model: nn.Module, rate: float) -> int:
     Raises:
         ValueError: the rate is out of range.
     """
-    _check_rate(rate)
-    layers = [module for module in model.modules() if isinstance(module, nn.Dropout2d)]
-    for layer in layers:
-        layer.p = float(rate)
-    return len(layers)
+    return _set_dropout(model, nn.Dropout2d, rate)
 
 
 def set_dropout(model: nn.Module, rate: float) -> int:
@@ -48,11 +44,7 @@ def set_dropout(model: nn.Module, rate: float) -> int:
     Raises:
         ValueError: the rate is out of range.
     """
-    _check_rate(rate)
-    layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
-    for layer in layers:
-        layer.p = float(rate)
-    return len(layers)
+    return _set_dropout(model, nn.Dropout, rate)
 
 
 def set_drop_path(model: nn.Module, rate: float) -> int:
@@ -101,6 +93,14 @@ def restore_rates(model: nn.Module, before: Mapping[str, float]) -> None:
         name, _, attribute = path.rpartition(".")
         if name in modules:
             setattr(modules[name], attribute, rate)
+
+
+def _set_dropout(model: nn.Module, kind: type[nn.Dropout] | type[nn.Dropout2d], rate: float) -> int:
+    _check_rate(rate)
+    layers = [module for module in model.modules() if isinstance(module, kind)]
+    for layer in layers:
+        layer.p = float(rate)
+    return len(layers)
 
 
 def _check_rate(rate: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from progressive.checks import ConfigError
 from progressive.config import Config, to_yaml
 from progressive.data import EMBEDDED, check, resolve
 from progressive.data.cache import cache_root
-from progressive.folders import claim, find_run
+from progressive.folders import check_output, claim, find_run
 from progressive.machine import check_device, stay_offline
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def main() -> None:
     """Run the command line."""
     from progressive.command_line import run_with_hydra
 
-    run_with_hydra(run, sys.argv[1:])
+    run_with_hydra(run, sys.argv[1:], precheck)
 
 
 def run(config: Config) -> None:
@@ -36,10 +37,10 @@ def run(config: Config) -> None:
     Raises:
         InputError: for bad input, before anything is written.
     """
+    precheck(config)
     checkpoint = None
     if config.resume is not None:
         config, checkpoint = find_run(config)
-    check(config.data, config.task)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.dry_run:
         return
@@ -49,14 +50,26 @@ def run(config: Config) -> None:
     _print_result(folder)
 
 
+def precheck(config: Config) -> None:
+    """Check what ``config`` names on disk; write nothing.
+
+    Raises:
+        InputError: no such data set or run, or an output folder in use.
+    """
+    if config.resume is not None:
+        config, _ = find_run(config)
+    else:
+        check_output(config.output)
+    check(config.data, config.task)
+
+
 def _train(config: Config) -> Path:
     """Train a new detector and return its run folder."""
-    dataset = resolve(config.data, config.task)
     embedded = EMBEDDED.get(config.data)
     arguments = {
+        "deterministic": False,  # it costs time, so it has to be asked for
         **(embedded.train_arguments if embedded else {}),
         **config.train,
-        "data": str(dataset.source),
         "batch": config.batch,
         "seed": config.seed,
         "device": config.device,
@@ -64,11 +77,24 @@ def _train(config: Config) -> Path:
         "workers": config.workers,
     }
     _check_arguments(arguments)
+    dataset = resolve(config.data, config.task)
+    config = _with_absolute_paths(config)
     model = _build(config, dataset.names)
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
-    place = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
-    return _follow_schedule(config, model, folder, {**arguments, **place})
+    arguments |= {"data": str(dataset.source), "exist_ok": True}
+    arguments |= {"project": str(folder.parent), "name": folder.name}
+    return _follow_schedule(config, model, folder, arguments)
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """Let the run be resumed from any folder."""
+    backbone = config.backbone
+    if backbone.weights is not None:
+        backbone = replace(backbone, weights=backbone.weights.expanduser().resolve())
+    known = config.data in EMBEDDED
+    data = config.data if known else str(Path(config.data).expanduser().resolve())
+    return replace(config, backbone=backbone, data=data)
 
 
 def _build(config: Config, classes: Sequence[str]) -> Model:
@@ -94,10 +120,14 @@ def _resume(config: Config, checkpoint: Path) -> Path:
     from progressive.detectors.checkpoint import load_detector
 
     folder = checkpoint.parents[1]
+    model = load_detector(checkpoint)
+    done = (model.ckpt or {}).get("epoch", -1) + 1
+    if not 0 < done < config.epochs:  # 0: the last step of a run takes the number out
+        raise ConfigError(f"resume={folder}: all {config.epochs} epochs are trained already")
     arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
     if config.device is not None:
         arguments["device"] = config.device
-    return _follow_schedule(config, load_detector(checkpoint), folder, arguments)
+    return _follow_schedule(config, model, folder, arguments)
 
 
 def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:
@@ -111,11 +141,12 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
         cache_encoded=config.cache == "encoded",
     )
     callback.attach(model)
-    records.write_text(folder / "config.yaml", to_yaml(config))
     try:
         model.train(**arguments)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. Continue with: resume={folder}", file=sys.stderr)
+        begun = (folder / "weights" / "last.pt").is_file()
+        advice = f"Continue with: resume={folder}" if begun else "Nothing was saved yet."
+        print(f"\nInterrupted. {advice}", file=sys.stderr)
         raise SystemExit(130) from None
     return folder
 

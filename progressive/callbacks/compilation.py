@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch._dynamo.config as dynamo
 
 from progressive.schedule import ProgressiveSchedule
 
 
-def compile_once_per_size(schedule: ProgressiveSchedule) -> None:
+def compile_once_per_size(schedule: ProgressiveSchedule) -> Callable[[], None]:
     """Set PyTorch's compiler up for a model whose input changes size at stage boundaries.
 
     By default the second size makes it compile for any size, which is slower for all of them; and
     after eight graphs it would stop compiling.
+
+    Returns:
+        What sets the compiler back.
     """
+    before = dynamo.automatic_dynamic_shapes, dynamo.recompile_limit
     sizes = len({stage.image_size for stage in schedule.stages})
     dynamo.automatic_dynamic_shapes = False
     # Training and evaluation are two graphs of one size; and a smaller last batch adds one to each.
     dynamo.recompile_limit = max(dynamo.recompile_limit, 4 * sizes)
+
+    def restore() -> None:
+        dynamo.automatic_dynamic_shapes, dynamo.recompile_limit = before
+
+    return restore

@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
+#: Attribute of an inserted pair, which stays with it when a model is saved.
+MARK = "head_dropout"
 
-def insert_head_dropout(model: Any) -> int:
+
+def insert_head_dropout(model: Any, channels: int = 3) -> int:
     """Insert channel dropout of rate 0 in front of the head of an Ultralytics model.
 
     Args:
         model: a detection, segmentation, pose or oriented-box model; one that has `nn.Dropout2d`
             anywhere is left alone.
+        channels: of its images.
 
     Returns:
         How many feature maps now pass dropout. A map that ends in an operation without a module,
@@ -27,9 +31,11 @@ def insert_head_dropout(model: Any) -> int:
     """
     if any(isinstance(module, nn.Dropout2d) for module in model.modules()):
         return 0
-    places = list(_last_activations(model))
+    places = list(_last_activations(model, channels))
     for parent, name in places:
-        setattr(parent, name, nn.Sequential(getattr(parent, name), nn.Dropout2d(p=0.0)))
+        pair = nn.Sequential(getattr(parent, name), nn.Dropout2d(p=0.0))
+        setattr(pair, MARK, True)
+        setattr(parent, name, pair)
     return len(places)
 
 
@@ -39,14 +45,14 @@ def remove_head_dropout(model: nn.Module) -> int:
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if isinstance(child, nn.Sequential) and [type(m) for m in child][1:] == [nn.Dropout2d]
+        if isinstance(child, nn.Sequential) and hasattr(child, MARK)
     ]
     for parent, name, child in places:
         setattr(parent, name, child[0])
     return len(places)
 
 
-def _last_activations(model: Any) -> Iterator[tuple[nn.Module, str]]:
+def _last_activations(model: Any, channels: int) -> Iterator[tuple[nn.Module, str]]:
     """Yield (module, attribute) of the layer without parameters that made each input of the head.
 
     Found by watching a forward pass for the modules that return the very tensor the head reads.
@@ -64,7 +70,7 @@ def _last_activations(model: Any) -> Iterator[tuple[nn.Module, str]]:
     training, weight = model.training, next(model.parameters())
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, 3, 64, 64, device=weight.device, dtype=weight.dtype))
+            model.eval()(torch.zeros(1, channels, 64, 64, device=weight.device, dtype=weight.dtype))
     finally:
         model.train(training)
         for handle in handles:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from progressive.errors import InputError
+
 
 def probe_memory(
     model: nn.Module, shape: tuple[int, int, int, int], dtype: torch.dtype | None = None
@@ -24,7 +26,7 @@ def probe_memory(
         dtype: of autocast; None for float32.
 
     Raises:
-        ValueError: it does not fit; says which sizes were tried.
+        InputError: it does not fit; says which size was tried.
     """
     device = next(model.parameters()).device
     buffers = {name: value.clone() for name, value in model.named_buffers()}
@@ -36,7 +38,7 @@ def probe_memory(
             learned = [o for o in outputs if isinstance(o, torch.Tensor) and o.requires_grad]
             torch.stack([output.float().sum() for output in learned]).sum().backward()
     except torch.OutOfMemoryError as error:
-        raise ValueError(
+        raise InputError(
             f"progressive learning is impossible with batch={shape[0]}: the last stage, at "
             f"{shape[2]} px, does not fit into the memory of {device}; give a smaller batch"
         ) from error

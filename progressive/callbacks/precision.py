@@ -52,25 +52,26 @@ class Precision:
 def candidates() -> list[Precision]:
     """Return the ways this processor may compute, float32 in PyTorch's own order first."""
     found = [Precision(), Precision(channels_last=True)]
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    # Builds without oneDNN, as for macOS on ARM, do not have the operator that answers.
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         found.append(Precision(bfloat16=True, channels_last=True))
     return found
 
 
 def time_steps(
-    model: nn.Module, image_size: int, choices: Sequence[Precision]
+    model: nn.Module, shape: tuple[int, int, int, int], choices: Sequence[Precision]
 ) -> dict[Precision, float]:
     """Time a forward and backward pass of copies of a model on a CPU.
 
     Args:
-        model: takes (B, 3, H, W); its weights, statistics and gradients are left alone.
-        image_size: H and W in pixels.
+        model: its weights, statistics and gradients are left alone.
+        shape: (B, C, H, W) of its input.
         choices: what to try.
 
     Returns:
         Seconds by choice.
     """
-    images = torch.zeros(BATCH, 3, image_size, image_size)
+    images = torch.zeros(shape)
     with torch.random.fork_rng(devices=[]):  # a seed gives the same training, timed or not
         return {choice: _seconds(model, images, choice) for choice in choices}
 
@@ -95,7 +96,9 @@ def choose_precision(trainer: BaseTrainer, image_size: int) -> None:
     if len(allowed) < 2:
         return
     model = unwrap_model(trainer.model)
-    seconds = time_steps(model, min(image_size, MAX_SIZE), allowed)
+    size = min(image_size, MAX_SIZE)
+    shape = (BATCH, trainer.data.get("channels", 3), size, size)
+    seconds = time_steps(model, shape, allowed)
     choice = fastest(seconds)
     times = ", ".join(f"{choice} {1000 * each:.0f} ms" for choice, each in seconds.items())
     LOGGER.info(f"Precision: {choice} (a step of {BATCH} images: {times})")
@@ -108,7 +111,10 @@ def set_precision(trainer: BaseTrainer, precision: Precision) -> None:
     for module in (model, trainer.ema.ema):
         module.to(memory_format=precision.memory_format)
     trainer.amp = precision.bfloat16  # autocast on a CPU means bfloat16
-    model.criterion = Float32Loss(model.init_criterion()) if precision.bfloat16 else None
+    # A resumed run brings a loss whose weights have moved along with the epochs: keep it.
+    loss = getattr(model, "criterion", None)
+    loss = loss.criterion if isinstance(loss, Float32Loss) else loss
+    model.criterion = Float32Loss(loss or model.init_criterion()) if precision.bfloat16 else loss
 
 
 def fuse_optimizer(trainer: BaseTrainer, fused: bool | None = True) -> None:

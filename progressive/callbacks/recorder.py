@@ -37,6 +37,7 @@ class Recorder:
         self.config = config
         self.epochs: list[records.EpochRecord] = []
         self._started = time.time()
+        self._seconds_before = 0.0
         self._epoch_started: float | None = None
         self._train_seconds: float | None = None
 
@@ -48,6 +49,7 @@ class Recorder:
         """Write plan and configuration, and take up the records of a resumed run."""
         done = records.read_epochs(folder) if start_epoch else []
         self.epochs = [record for record in done if record.epoch < start_epoch]
+        self._seconds_before = sum(r.train_seconds + r.validation_seconds for r in self.epochs)
         records.write_json(folder / records.PLAN, records.plan(self.schedule))
         if self.config is not None:
             records.write_text(folder / "config.yaml", self.config)
@@ -98,7 +100,7 @@ class Recorder:
             self.schedule,
             self.epochs,
             metrics=_metrics(trainer.metrics),
-            total_seconds=time.time() - self._started,
+            total_seconds=self._seconds_before + time.time() - self._started,
         )
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
         LOGGER.info(f"\n{report.stage_table(result['stages'])}")

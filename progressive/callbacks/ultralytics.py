@@ -21,6 +21,8 @@ What each event does::
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ from progressive.callbacks.precision import (
 from progressive.callbacks.recorder import Recorder
 from progressive.callbacks.refusals import refusal
 from progressive.callbacks.validation import epochs_to_validate, validate_always, validate_if
+from progressive.errors import InputError
 from progressive.machine import available_cpus
 from progressive.regularize import (
     rates,
@@ -102,11 +105,10 @@ class ProgressiveCallback:
         self._validated: frozenset[int] = frozenset()
         self._applied: tuple[Any, TrainingStage, bool] | None = None
         self._close_mosaic: int | None = None
-        self._threads: int | None = None
-        self._overrides: dict[str, Any] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._overrides: dict[str, Any] | None = None
         self._loader: tuple[Any, LoaderState] | None = None
         self._rates: dict[str, float] = {}
-        self._inserted = 0
 
     @property
     def epochs(self) -> list[records.EpochRecord]:
@@ -114,15 +116,17 @@ class ProgressiveCallback:
         return self._recorder.epochs
 
     def attach(self, model: Model) -> ProgressiveCallback:
-        """Hook into ``model``, whose next calls of ``train`` follow the schedule.
+        """Hook into ``model``, whose next call of ``train`` follows the schedule.
 
         Image size and number of epochs come from the schedule; giving ``train`` others is refused.
 
         Raises:
-            ValueError: the model follows a schedule already.
+            InputError: the model follows a schedule already, or this callback another model.
         """
         if any(_is_ours(function) for found in model.callbacks.values() for function in found):
-            raise ValueError("the model follows a schedule already; detach that callback first")
+            raise InputError("the model follows a schedule already; detach that callback first")
+        if self._overrides is not None:
+            raise InputError("this callback is attached to a model already; make another one")
         for event in EVENTS:
             model.add_callback(event, getattr(self, event))
         self._overrides = dict(model.overrides)
@@ -135,44 +139,50 @@ class ProgressiveCallback:
 
         Weights and records stay. In the middle of training, as from another callback, the trainer
         goes on with its own settings.
+
+        Raises:
+            InputError: this callback is not attached.
         """
+        if self._overrides is None:
+            raise InputError("this callback is not attached to a model")
         trainer = model.trainer
         for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
             for found in callbacks.values():
                 found[:] = [f for f in found if getattr(f, "__self__", None) is not self]
-        for name in ("imgsz", "epochs"):
-            model.overrides.pop(name, None)
-            if name in self._overrides:
-                model.overrides[name] = self._overrides[name]
+        if "epochs" in model.overrides:  # a training replaces them by what it was given
+            for name in ("imgsz", "epochs"):
+                del model.overrides[name]
+            model.overrides.update(self._overrides)
+        self._overrides = None
         modules = [model.model]
-        if trainer is not None:
+        if trainer is not None and trainer.ema is not None:  # else others trained, or none
             modules += [unwrap_model(trainer.model), trainer.ema.ema]
             self._restore_trainer(trainer)
         for module in modules:
-            if self._inserted:
-                remove_head_dropout(module)
+            remove_head_dropout(module)
             restore_rates(module, self._rates)
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
-        """Refuse what cannot work before any data is read; use every core of a CPU."""
+        """Refuse what cannot work before any data is read."""
         self._recorder.start_run()
         self._refuse(trainer)
-        if trainer.device.type == "cpu":
-            # Ultralytics leaves one core unused, which is half of a small machine.
-            self._threads = torch.get_num_threads()
-            torch.set_num_threads(available_cpus())
-        if trainer.args.compile:
-            compile_once_per_size(self.schedule)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
-        """Make the model ready for every knob, choose the precision and write the plan."""
+        """Make the model ready for every knob, the processor for speed, and write the plan."""
         self._refuse(trainer)  # only rank 0 saw the start event
         model = unwrap_model(trainer.model)
+        channels = trainer.data.get("channels", 3)
         self._rates = rates(model)
         if trainer.args.task != "classify":
-            self._inserted = insert_head_dropout(model)
-            insert_head_dropout(trainer.ema.ema)
+            self._refuse_sizes(trainer.stride)
+            insert_head_dropout(model, channels)
+            insert_head_dropout(trainer.ema.ema, channels)
+        if trainer.args.compile:
+            self._undo.append(compile_once_per_size(self.schedule))
         if trainer.device.type == "cpu":
+            # Ultralytics leaves one core unused, which is half of a small machine.
+            self._undo.append(partial(torch.set_num_threads, torch.get_num_threads()))
+            torch.set_num_threads(available_cpus())
             fuse_optimizer(trainer)
             if RANK == -1:  # processes would choose differently
                 choose_precision(trainer, self.schedule.image_size)
@@ -181,7 +191,7 @@ class ProgressiveCallback:
             half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
             probe_memory(
                 model,
-                (batch, trainer.data.get("channels", 3), size, size),
+                (batch, channels, size, size),
                 half if trainer.amp else None,
             )
         images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
@@ -204,6 +214,9 @@ class ProgressiveCallback:
             else:
                 set_channel_dropout(model, stage.dropout_rate)
             set_drop_path(model, stage.drop_path_rate)
+        # A plateau at small images says little of large ones: only the last stage stops early.
+        stopper, last = trainer.stopper, self.schedule.stages[-1]
+        stopper.best_epoch = max(stopper.best_epoch, min(trainer.epoch + 1, last.start_epoch))
         # The trainer is about to ask whether to close mosaic. Its way of closing rebuilds the
         # transforms without RandAugment and mixup, so it must not find a reason; we closed it.
         self._close_mosaic, trainer.args.close_mosaic = trainer.args.close_mosaic, 0
@@ -229,9 +242,12 @@ class ProgressiveCallback:
 
     def teardown(self, trainer: BaseTrainer) -> None:  # noqa: ARG002 - the event's signature
         """Leave the process as it was found."""
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
-            self._threads = None
+        while self._undo:
+            self._undo.pop()()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A training before leaves a loader, which cannot go along to the processes of the next.
+        return {**vars(self), "_loader": None, "_applied": None, "_undo": []}
 
     def _refuse(self, trainer: BaseTrainer) -> None:
         arguments = vars(trainer.args)
@@ -241,7 +257,15 @@ class ProgressiveCallback:
         if not reason and trainer.args.imgsz != self.schedule.image_size:
             reason = f"imgsz={trainer.args.imgsz}: the schedule ends at {self.schedule.image_size}"
         if reason:
-            raise ValueError(f"progressive learning is impossible with {reason}")
+            raise InputError(f"progressive learning is impossible with {reason}")
+
+    def _refuse_sizes(self, stride: int) -> None:
+        for stage in self.schedule.stages:
+            if stage.image_size % stride:
+                raise InputError(
+                    f"progressive learning is impossible with image_size={stage.image_size}: no "
+                    f"multiple of the model's stride; give the schedule stride={stride}"
+                )
 
     def _apply_to_loader(
         self, trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool

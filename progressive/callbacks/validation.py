@@ -37,7 +37,7 @@ def epochs_to_validate(
         pixels = sum((s.stop_epoch - s.start_epoch) * s.image_size**2 for s in schedule.stages)
         once = max(validation, 1) * schedule.image_size**2 * VALIDATION_COST
         affordable = int(SHARE * train * pixels / once) - len(chosen)
-        if affordable < 1:
+        if affordable < 1 or not last.start_epoch:
             return frozenset(chosen)
         every = -(-last.start_epoch // affordable)  # rounded up
     return frozenset(chosen | set(range(every - 1, last.start_epoch, every or 1)))
@@ -48,7 +48,8 @@ def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
 
     Not done through ``trainer.args.val``: that would be saved in checkpoints, and the fitness of
     the last validation would stay, by which an epoch never validated passes for the best. Here it
-    has no fitness, so neither the best checkpoint nor early stopping take note of it.
+    has no fitness, so early stopping takes no note of it, nor does the best checkpoint once there
+    is one of a validated epoch.
     """
     validate = trainer.validate
 

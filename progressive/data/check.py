@@ -112,7 +112,9 @@ def _yaml_file(path: str | Path) -> Path:
     if file.is_dir():
         inside = next((p for s in YAML_SUFFIXES for p in sorted(file.glob(f"*{s}"))), None)
         hint = (
-            f"; did you mean '{inside}'?" if inside else "; give the data.yaml of the data set (or task=classify)"
+            f"; did you mean '{inside}'?"
+            if inside
+            else "; give the data.yaml of the data set (or task=classify)"
         )
         raise complaint(file, "data", f"is a folder{hint}")
     if not file.exists():

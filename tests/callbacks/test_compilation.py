@@ -16,10 +16,12 @@ def test_one_graph_for_each_size():
     counter = CompileCounter()
     torch._dynamo.reset()
     with dynamo.patch(automatic_dynamic_shapes=True, recompile_limit=2):
-        compile_once_per_size(schedule)
+        restore = compile_once_per_size(schedule)
         model = torch.compile(nn.Conv2d(3, 4, 3), backend=counter)
         for stage in schedule.stages:
             for _ in range(2):
                 model(torch.rand(1, 3, stage.image_size, stage.image_size))
+        restore()
+        assert (dynamo.automatic_dynamic_shapes, dynamo.recompile_limit) == (True, 2)
     torch._dynamo.reset()
     assert counter.frame_count == 6

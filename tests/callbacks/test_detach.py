@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import pytest
 import torch
 from torch import nn
@@ -29,6 +30,15 @@ def test_attaching_twice_is_an_error():
     assert hooks(model) == before
 
 
+def test_one_callback_serves_one_model():
+    callback = ProgressiveCallback(SCHEDULE)
+    with pytest.raises(ValueError, match="not attached"):
+        callback.detach(YOLO("yolov8n.yaml"))
+    callback.attach(YOLO("yolov8n.yaml"))
+    with pytest.raises(ValueError, match="attached to a model already"):
+        callback.attach(YOLO("yolov8n.yaml"))
+
+
 def test_detaching_before_training_restores_the_model():
     model = YOLO("yolov8n.yaml")
     model.overrides["imgsz"] = 480
@@ -48,7 +58,9 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
     threads = torch.get_num_threads()
     callback = ProgressiveCallback(SCHEDULE).attach(model)
     model.train(data=str(tiny_data), project=str(tmp_path), name="r", **fast)
+    cloudpickle.loads(cloudpickle.dumps(callback))  # as the launch of a multi-GPU training would
     callback.detach(model)
+    assert model.overrides["imgsz"] == 64  # what it was trained at, and so is evaluated at
     assert torch.get_num_threads() == threads
     trainer = model.trainer
     for module in (model.model, trainer.model, trainer.ema.ema):

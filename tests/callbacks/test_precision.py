@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
 
 from progressive.callbacks.precision import (
     Float32Loss,
@@ -48,7 +52,7 @@ def test_timing_leaves_model_and_random_state_alone():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    seconds = time_steps(model, 32, [PLAIN, HALF])
+    seconds = time_steps(model, (4, 3, 32, 32), [PLAIN, HALF])
     assert torch.equal(torch.rand(4), expected)
     assert set(seconds) == {PLAIN, HALF}
     assert all(value > 0 for value in seconds.values())
@@ -129,6 +133,18 @@ def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path):
         "finite": True,
         "weights": {torch.float32},
     }
+
+
+def test_a_loss_that_has_moved_on_is_kept():
+    model = YOLO("yolov10n.yaml").model
+    model.args = get_cfg()
+    model.criterion = resumed = model.init_criterion()
+    resumed.update()
+    trainer = SimpleNamespace(model=model, ema=SimpleNamespace(ema=deepcopy(model)), amp=False)
+    set_precision(trainer, HALF)
+    assert model.criterion.criterion is resumed
+    set_precision(trainer, LAST)
+    assert model.criterion is resumed
 
 
 def test_arguments_rule_a_precision_out(tiny_data, fast, tmp_path):

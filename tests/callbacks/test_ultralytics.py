@@ -18,6 +18,8 @@ from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.detectors.build import build_detector
 from progressive.schedule import ProgressiveSchedule
 
+THREADS = torch.get_num_threads()
+
 SCHEDULE = ProgressiveSchedule.linear(
     epochs=6,
     stages=3,
@@ -204,6 +206,33 @@ def test_impossible_settings_are_refused(
     with pytest.raises(ValueError, match=message):
         train(YOLO("yolov8n.yaml"), tiny_data, recorder, tmp_path / "r", **{**fast, **arguments})
     assert recorder.batches == []
+
+
+def test_sizes_that_the_model_cannot_take_are_refused(tiny_data, fast, make_recorder, tmp_path):
+    recorder = make_recorder()
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(96, 128))
+    with pytest.raises(ValueError, match=r"image_size=96: no multiple of .*stride=64"):
+        train(YOLO("yolov8n-p6.yaml"), tiny_data, recorder, tmp_path / "r", schedule, **fast)
+    assert recorder.batches == []
+    assert torch.get_num_threads() == THREADS
+
+
+@pytest.mark.slow
+def test_early_stopping_waits_for_the_last_stage(tiny_data, fast, make_recorder, tmp_path):
+    class Plateau(make_recorder()):
+        def validate(self):
+            self.best_fitness = 0.5
+            return super().validate()[0], 0.5
+
+    schedule = ProgressiveSchedule.linear(epochs=12, stages=2, image_size=(32, 64))
+    arguments = {"patience": 2, **fast}
+    callback = train(
+        YOLO("yolov8n.yaml"), tiny_data, Plateau, tmp_path / "r", schedule, **arguments
+    )
+    stopped = [record.epoch for record in callback.epochs][-1]
+    assert (
+        stopped == 7
+    )  # two epochs into the last stage: the plateau of the first stage, epochs 0 to 5, did not count
 
 
 def test_a_disk_cache_is_safe(tiny_data, fast, make_recorder, tmp_path):
