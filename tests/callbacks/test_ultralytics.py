@@ -230,9 +230,8 @@ def test_early_stopping_waits_for_the_last_stage(tiny_data, fast, make_recorder,
         YOLO("yolov8n.yaml"), tiny_data, Plateau, tmp_path / "r", schedule, **arguments
     )
     stopped = [record.epoch for record in callback.epochs][-1]
-    assert (
-        stopped == 7
-    )  # two epochs into the last stage: the plateau of the first stage, epochs 0 to 5, did not count
+    # Two epochs into the last stage: the plateau of the first one did not count.
+    assert stopped == 7
 
 
 def test_a_disk_cache_is_safe(tiny_data, fast, make_recorder, tmp_path):
