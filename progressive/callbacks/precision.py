@@ -22,11 +22,9 @@ from ultralytics.utils.torch_utils import unwrap_model
 #: Steps timed for each candidate, after one that is not; the fastest counts.
 STEPS = 2
 
-#: Images in a timed step.
-BATCH = 4
-
-#: Largest image they have, in pixels: the order of candidates does not change beyond.
-MAX_SIZE = 320
+#: Most images in a timed step, and largest side in pixels: beyond, the order of candidates does
+#: not change. With a few small images bfloat16 looks slower than it is.
+MAX_BATCH, MAX_SIZE = 16, 256
 
 #: A candidate must be this much faster than plain float32 to be taken.
 GAIN = 0.95
@@ -97,11 +95,12 @@ def choose_precision(trainer: BaseTrainer, image_size: int) -> None:
         return
     model = unwrap_model(trainer.model)
     size = min(image_size, MAX_SIZE)
-    shape = (BATCH, trainer.data.get("channels", 3), size, size)
+    batch = min(trainer.batch_size, MAX_BATCH)
+    shape = (batch, trainer.data.get("channels", 3), size, size)
     seconds = time_steps(model, shape, allowed)
     choice = fastest(seconds)
     times = ", ".join(f"{choice} {1000 * each:.0f} ms" for choice, each in seconds.items())
-    LOGGER.info(f"Precision: {choice} (a step of {BATCH} images: {times})")
+    LOGGER.info(f"Precision: {choice} (a step of {batch} images: {times})")
     set_precision(trainer, choice)
 
 
