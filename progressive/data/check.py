@@ -17,6 +17,7 @@ import yaml
 
 from progressive.data.errors import DatasetError, complaint, did_you_mean, shown
 from progressive.data.images import dataset_root, image_paths, label_path, resolve_entry
+from progressive.data.label_cache import refuse_hostile_cache
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -199,6 +200,8 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
             f"expected for example '{label_path(images[0])}'"
         )
         raise complaint(file, field, problem)
+    for folder in {Path(label_path(image)).parent for image in images}:
+        refuse_hostile_cache(folder.with_suffix(".cache"))
     return len(images)
 
 

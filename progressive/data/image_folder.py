@@ -11,6 +11,7 @@ from pathlib import Path
 from progressive.data.check import DatasetInfo, refuse_remote
 from progressive.data.errors import DatasetError, complaint, did_you_mean, shown
 from progressive.data.images import IMAGE_FORMATS, walk_images
+from progressive.data.label_cache import refuse_hostile_cache
 
 LAYOUT = "must hold train/CLASS/IMAGE and val/CLASS/IMAGE"
 VAL_FOLDERS = ("val", "validation", "valid", "test")
@@ -50,6 +51,7 @@ def _check(path: str | Path) -> DatasetInfo:
     for split in (train, val):
         if not split.is_dir():
             raise complaint(folder, split.name, f"no such folder; the data set {LAYOUT}")
+        refuse_hostile_cache(split.with_suffix(".cache"))
     counts, val_counts = _count_images(train), _count_images(val)
     _check_classes(folder, counts, val.name, val_counts)
     return DatasetInfo(
