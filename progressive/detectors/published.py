@@ -9,7 +9,7 @@ import timm
 import torch
 
 from progressive.detectors.catalog import BackboneSpec, DesignSpec
-from progressive.detectors.weights import WeightsError, read_weights
+from progressive.detectors.weights import LISTED, WeightsError, read_weights
 from progressive.errors import InputError
 
 
@@ -107,7 +107,9 @@ def packaged_weights(model: str, path: Path) -> dict[str, torch.Tensor]:
         if value.shape != target.shape or name.rpartition(".")[2] != key.rpartition(".")[2]
     ]
     if len(state) != len(wanted):
-        faults.append(f"{len(state)} tensors for {len(wanted)}")
+        faults.insert(0, f"{len(state)} tensors for {len(wanted)}")
     if faults:
-        raise WeightsError(f"{path.name}: does not fit {model}: {'; '.join(faults)}")
+        more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
+        listed = "; ".join(faults[:LISTED])
+        raise WeightsError(f"{path.name}: does not fit {model}: {listed}{more}")
     return {key: value for (key, _), (_, value) in zip(wanted, state, strict=True)}
