@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import torch
+import yaml
 from benchmarks.rows import Row
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -73,6 +74,19 @@ class Clock:
 
     def _validation_end(self, trainer: DetectionTrainer) -> None:  # noqa: ARG002
         self.validation.append(time.perf_counter() - self._last)
+
+
+def few_validated(data: str, folder: Path) -> str:
+    """Write a copy of a data.yaml with one batch of validation images, which are not timed."""
+    from ultralytics.data.utils import check_det_dataset
+
+    found = check_det_dataset(data)
+    images = sorted(str(path) for path in Path(found["val"]).rglob("*.*"))[:BATCH]
+    (folder / "val.txt").write_text("\n".join(images) + "\n")
+    copy = folder / "data.yaml"
+    keys = {"train": found["train"], "val": str(folder / "val.txt"), "names": found["names"]}
+    copy.write_text(yaml.safe_dump(keys))
+    return str(copy)
 
 
 def b0() -> YOLO:
