@@ -83,18 +83,14 @@ def test_strides_are_8_16_32_and_a_step_reaches_the_first_convolution(head, scal
     check_one_step(detector)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("head", "scale"), LARGER)
-def test_larger_scales(head, scale):
-    check_strides(small(head, scale, *BACKBONES[0]))
-
-
 @pytest.mark.parametrize(
     ("head", "scale"),
     [*SMALLEST, *(pytest.param(*one, marks=pytest.mark.slow) for one in LARGER)],
 )
-def test_head_is_of_the_size_that_ultralytics_ships(head, scale):
-    model = small(head, scale, *BACKBONES[0]).model
+def test_every_scale_is_of_the_size_that_ultralytics_ships(head, scale):
+    detector = small(head, scale, *BACKBONES[0])
+    check_strides(detector)
+    model = detector.model
     assert model.yaml["scale"] == scale
     with torch.device("meta"):
         stock, _ = parse_model(
