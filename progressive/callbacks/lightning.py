@@ -28,7 +28,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from progressive.callbacks.pytorch import apply_drop_path, apply_dropout
+from progressive.callbacks.pytorch import apply_schedule
 from progressive.errors import InputError
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
@@ -108,7 +108,7 @@ class ProgressiveCallback(_Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Refuse a model without the layers that the schedule needs, be it in the last stage."""
-        self._set_rates(pl_module, self.schedule.stages[-1])
+        apply_schedule(pl_module, self.schedule, self.schedule.stages[-1])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make sure of the stage: only now has Lightning settled which epoch comes first.
@@ -187,17 +187,10 @@ class ProgressiveCallback(_Callback):
             self._replaced_loader = None
             trainer.reload_dataloaders_every_n_epochs = 0
 
-    def _set_rates(self, model: LightningModule, stage: TrainingStage) -> None:
-        """Set the rates that the schedule has; InputError if the model has no layer for one."""
-        if any(each.dropout_rate for each in self.schedule.stages):
-            apply_dropout(model, stage.dropout_rate)
-        if any(each.drop_path_rate for each in self.schedule.stages):
-            apply_drop_path(model, stage.drop_path_rate)
-
     def _begin(self, pl_module: LightningModule) -> None:
         """Bring the model to the stage its loader already has."""
         assert self.stage is not None
-        self._set_rates(pl_module, self.stage)
+        apply_schedule(pl_module, self.schedule, self.stage)
         pl_module.print(  # below the progress bar, on the first process only
             f"Stage {self.stage.index + 1}/{len(self.schedule.stages)} from epoch "
             f"{self.stage.start_epoch}: {self.stage.image_size} px"

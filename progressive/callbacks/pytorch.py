@@ -127,8 +127,23 @@ class ProgressiveBatchSampler(ProgressiveSampler):
             yield [StagedIndex(index, stage) for index in batch]
 
 
+def apply_schedule(model: nn.Module, schedule: ProgressiveSchedule, stage: TrainingStage) -> None:
+    """Set those rates of a stage that the schedule has anywhere, and leave the model's own others.
+
+    Raises:
+        InputError: a rate is above 0 and the model has no layer to set it in.
+    """
+    if any(each.dropout_rate for each in schedule.stages):
+        apply_dropout(model, stage.dropout_rate)
+    if any(each.drop_path_rate for each in schedule.stages):
+        apply_drop_path(model, stage.drop_path_rate)
+
+
 def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
     """Set dropout, channel dropout and stochastic depth of a model to the rates of a stage.
+
+    A rate of 0 is set as well: with a schedule that has no dropout, a model's own would be lost.
+    Use `apply_schedule` for such a model.
 
     Args:
         model: any module tree, wrapped for multi-GPU or not; pass a part, such as the head, to

@@ -29,7 +29,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from progressive.callbacks.pytorch import (
     DETECTION_MIXUP_BETA,
     ProgressiveSampler,
-    apply_to_model,
+    apply_schedule,
     randaugment_detection,
 )
 from progressive.errors import InputError
@@ -90,6 +90,8 @@ class ProgressiveCallback(TrainerCallback):
         self._sampler = ProgressiveSampler(_sampler_of(loader), self.schedule)
         loader.set_sampler(self._sampler)
         self._applied = None
+        # A model without a layer for a rate is refused now rather than at a boundary.
+        apply_schedule(kwargs["model"], self.schedule, self.schedule.stages[-1])
 
     def on_epoch_begin(
         self,
@@ -112,7 +114,7 @@ class ProgressiveCallback(TrainerCallback):
         stage = self._sampler.stage
         if stage == self._applied:
             return
-        apply_to_model(kwargs["model"], stage)
+        apply_schedule(kwargs["model"], self.schedule, stage)
         self._applied = stage
         self._trainer().log(
             {

@@ -98,6 +98,8 @@ class ProgressiveCallback:
         val_every: int | None = None,
         cache_encoded: bool = False,
     ) -> None:
+        if val_every is not None and val_every < 1:
+            raise InputError(f"val_every={val_every}: must be at least 1")
         self.schedule = schedule
         self.val_every = val_every
         self.cache_encoded = cache_encoded

@@ -40,7 +40,7 @@ def epochs_to_validate(
         if affordable < 1 or not last.start_epoch:
             return frozenset(chosen)
         every = -(-last.start_epoch // affordable)  # rounded up
-    return frozenset(chosen | set(range(every - 1, last.start_epoch, every or 1)))
+    return frozenset(chosen | set(range(every - 1, last.start_epoch, every)))
 
 
 def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:

@@ -23,15 +23,18 @@ _MAGIC = b"\x93NUMPY"
 
 
 def refuse_hostile_cache(file: Path) -> None:
-    """Check a label cache, without executing anything in it; a missing or damaged one is fine.
+    """Check a label cache, if there is one, without executing anything in it.
 
     Raises:
-        DatasetError: it names something that no label cache of Ultralytics holds.
+        DatasetError: it names something that no label cache of Ultralytics holds, or cannot be
+            read to its end: the real reader might get further.
     """
+    if not file.is_file():
+        return
     try:
         with file.open("rb") as stream:
             if stream.read(len(_MAGIC)) != _MAGIC:
-                return  # NumPy would not unpickle it either: damaged caches are made anew
+                raise pickle.UnpicklingError("no array")
             major = stream.read(2)[0]
             size = int.from_bytes(stream.read(2 if major == 1 else 4), "little")
             stream.read(size)
@@ -39,8 +42,9 @@ def refuse_hostile_cache(file: Path) -> None:
     except pickle.PicklingError as error:
         problem = f"is a label cache that names {error}, which may execute code; remove the file"
         raise complaint(file, "data", problem) from None
-    except Exception:  # damaged bytes fail in whatever way they happen to, here and there alike
-        return
+    except Exception as error:  # damaged bytes fail in whatever way they happen to
+        problem = f"is no label cache that can be read ({type(error).__name__}); remove the file"
+        raise complaint(file, "data", problem) from None
 
 
 class _Inspector(pickle.Unpickler):

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from timm.models._features import FeatureInfo
@@ -18,6 +19,7 @@ from torch import nn
 from ultralytics import RTDETR, YOLO
 from ultralytics.utils import IterableSimpleNamespace
 
+from progressive.detectors.checkpoint_calls import refuse_calls
 from progressive.errors import InputError
 
 #: Packages whose layers a detector is made of.
@@ -35,10 +37,12 @@ def load_detector(path: Path) -> YOLO | RTDETR:
     """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        layers = [_layer(path, name) for name in names]
+        refuse_calls(path, frozenset(names))
         # The real load under the same restriction, in case the scan can be deceived.
-        with torch.serialization.safe_globals([_layer(path, name) for name in names]):
+        with torch.serialization.safe_globals(layers):
             torch.load(path, map_location="meta", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is not a checkpoint that can be read: {error}") from error

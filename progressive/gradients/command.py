@@ -147,8 +147,14 @@ def _title(value: Mapping[str, Any]) -> str:
 
 
 def _slug(value: Mapping[str, Any]) -> str:
-    name = value["backbone"].replace(":", "-")
-    return f"{name}-stop-{value['stop']}" if value["stop"] else name
+    parts = [value["backbone"].replace(":", "-")]
+    if value["backbone.depth"] != 1:
+        parts.append(f"depth-{value['backbone.depth']:g}")
+    if value["backbone.variant"] is not None:
+        parts.append(f"variant-{value['backbone.variant']}")
+    if value["stop"]:
+        parts.append(f"stop-{value['stop']}")
+    return "-".join(parts)
 
 
 def _check_output(output: str | None) -> None:

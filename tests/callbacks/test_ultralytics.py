@@ -18,8 +18,6 @@ from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.detectors.build import build_detector
 from progressive.schedule import ProgressiveSchedule
 
-THREADS = torch.get_num_threads()
-
 SCHEDULE = ProgressiveSchedule.linear(
     epochs=6,
     stages=3,
@@ -209,12 +207,12 @@ def test_impossible_settings_are_refused(
 
 
 def test_sizes_that_the_model_cannot_take_are_refused(tiny_data, fast, make_recorder, tmp_path):
-    recorder = make_recorder()
+    recorder, threads = make_recorder(), torch.get_num_threads()
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(96, 128))
     with pytest.raises(ValueError, match=r"image_size=96: no multiple of .*stride=64"):
         train(YOLO("yolov8n-p6.yaml"), tiny_data, recorder, tmp_path / "r", schedule, **fast)
     assert recorder.batches == []
-    assert torch.get_num_threads() == THREADS
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -50,12 +51,21 @@ def test_a_cache_with_code_is_refused(tiny_data, tmp_path):
     assert not made.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x04\x00abcdxyz", b"x"])
-def test_a_damaged_cache_is_left_to_ultralytics(content, tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\x04\x00abcdxyz",
+        pickle.dumps("a pickle without an array around it, which NumPy reads as well"),
+    ],
+)
+def test_a_damaged_cache_is_refused(content, tmp_path):
     file = tmp_path / "train.cache"
+    refuse_hostile_cache(file)  # there is none
     file.write_bytes(content)
-    refuse_hostile_cache(file)
-    refuse_hostile_cache(tmp_path / "missing.cache")
+    with pytest.raises(DatasetError, match=r"train\.cache.*no label cache that can be read"):
+        refuse_hostile_cache(file)
 
 
 def test_folders_of_classes_too(tmp_path):

@@ -6,6 +6,7 @@ import os
 
 import pytest
 import torch
+from ultralytics.nn.autobackend import AutoBackend
 
 from progressive.detectors import build_detector
 from progressive.detectors.checkpoint import load_detector
@@ -25,6 +26,22 @@ def test_code_in_a_checkpoint_never_runs(where, tmp_path, monkeypatch):
         load_detector(tmp_path / "last.pt")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ran").exists()
+
+
+class Forged:
+    """A layer that would be made by its constructor, which reads another file."""
+
+    def __reduce__(self):
+        return AutoBackend, ("other.pt",)
+
+
+def test_a_layer_is_never_called(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(AutoBackend, "__init__", lambda self, *_: called.append(self))
+    torch.save({"epoch": 1, "model": Forged()}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="calls AutoBackend, which no saved detector does"):
+        load_detector(tmp_path / "last.pt")
+    assert not called
 
 
 def test_what_is_no_checkpoint(tmp_path):

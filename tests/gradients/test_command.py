@@ -29,8 +29,8 @@ def test_command_prints_a_table_and_draws_a_picture(command, capsys):
     assert printed.startswith("elan, depth 0.5, gradient stopped on each block\n")
     rows = [line.split("|")[1:5] for line in printed.splitlines() if line.startswith("| stride 8")]
     assert [[cell.strip() for cell in row] for row in rows] == [["stride 8", "8", "1-4", "1-4"]]
-    assert "Picture: gradients-elan-stop-block.png" in printed
-    assert Path("gradients-elan-stop-block.png").read_bytes().startswith(b"\x89PNG")
+    assert "Picture: gradients-elan-depth-0.5-stop-block.png" in printed
+    assert Path("gradients-elan-depth-0.5-stop-block.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_command_prints_json_and_nothing_else(command, capsys):
