@@ -125,6 +125,7 @@ def test_validation_is_at_the_final_size_in_every_stage(folder, tmp_path):
     assert set(sizes) == {(64, 64)}
 
 
+@pytest.mark.slow
 def test_mixup_blends_images_and_labels_alike(folder, tmp_path):
     schedule = ProgressiveSchedule.linear(epochs=6, stages=2, image_size=(32, 32), mixup=(0, 1))
     batches, _ = train(folder, schedule, tmp_path)
@@ -139,6 +140,7 @@ def test_mixup_blends_images_and_labels_alike(folder, tmp_path):
     assert ((shares > 0.02) & (shares < 0.98)).float().mean() > 0.2
 
 
+@pytest.mark.slow
 def test_magnitude_changes_pixels_more_and_more(folder, tmp_path):
     schedule = ProgressiveSchedule.linear(
         epochs=12, stages=2, image_size=(32, 32), randaugment=(1, 25)

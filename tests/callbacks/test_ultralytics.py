@@ -115,6 +115,7 @@ def test_records_tell_what_happened(run):
     assert [stage["image_size"] for stage in plan["stages"]] == [32, 64, 96]
 
 
+@pytest.mark.slow
 def test_time_left_is_announced(tiny_data, fast, make_recorder, tmp_path, caplog):
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
     lines = []
@@ -232,6 +233,7 @@ def test_early_stopping_waits_for_the_last_stage(tiny_data, fast, make_recorder,
     assert stopped == 7
 
 
+@pytest.mark.slow
 def test_a_disk_cache_is_safe(tiny_data, fast, make_recorder, tmp_path):
     recorder = make_recorder()
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
