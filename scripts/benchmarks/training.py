@@ -206,7 +206,9 @@ def validation_share(data: str, folder: Path) -> Row:
     train(model, data, folder, 24, lr0=3e-3)
     spent = sum(r.validation_seconds for r in callback.epochs if r.metrics["mAP50"] is not None)
     share = spent / sum(record.train_seconds for record in callback.epochs)
-    return Row("validation / training by default", (share,), "<= 0.10", "digits, 36 epochs, 96 to 192 px")
+    return Row(
+        "validation / training by default", (share,), "<= 0.10", "digits, 36 epochs, 96 to 192 px"
+    )
 
 
 def _same_settings(trainer: DetectionTrainer) -> None:
