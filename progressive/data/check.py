@@ -8,6 +8,7 @@ Ultralytics executes when images are missing, is never executed here.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,8 +201,10 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
             f"expected for example '{label_path(images[0])}'"
         )
         raise complaint(file, field, problem)
-    for folder in {Path(label_path(image)).parent for image in images}:
-        refuse_hostile_cache(folder.with_suffix(".cache"))
+    # By folder first: a data set has many images and few folders.
+    for folder in {image.rpartition(os.sep)[0] for image in images}:
+        labels = Path(label_path(f"{folder}{os.sep}any.jpg")).parent
+        refuse_hostile_cache(labels.with_suffix(".cache"))
     return len(images)
 
 

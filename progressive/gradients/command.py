@@ -136,25 +136,23 @@ def _name_timm_model(value: dict[str, Any]) -> None:
 
 
 def _title(value: Mapping[str, Any]) -> str:
+    stop = [f"gradient stopped on each {value['stop']}"] if value["stop"] else []
+    return ", ".join([*_design(value), *stop])
+
+
+def _slug(value: Mapping[str, Any]) -> str:
+    stop = [f"stop-{value['stop']}"] if value["stop"] else []
+    return "-".join([*_design(value), *stop]).replace(":", "-").replace(" ", "-")
+
+
+def _design(value: Mapping[str, Any]) -> list[str]:
+    """Name the backbone and what makes it differ from its usual self."""
     parts = [value["backbone"]]
     if value["backbone.depth"] != 1:
         parts.append(f"depth {value['backbone.depth']:g}")
     if value["backbone.variant"] is not None:
         parts.append(f"variant {value['backbone.variant']}")
-    if value["stop"]:
-        parts.append(f"gradient stopped on each {value['stop']}")
-    return ", ".join(parts)
-
-
-def _slug(value: Mapping[str, Any]) -> str:
-    parts = [value["backbone"].replace(":", "-")]
-    if value["backbone.depth"] != 1:
-        parts.append(f"depth-{value['backbone.depth']:g}")
-    if value["backbone.variant"] is not None:
-        parts.append(f"variant-{value['backbone.variant']}")
-    if value["stop"]:
-        parts.append(f"stop-{value['stop']}")
-    return "-".join(parts)
+    return parts
 
 
 def _check_output(output: str | None) -> None:
