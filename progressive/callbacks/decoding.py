@@ -16,9 +16,13 @@ from ultralytics.utils.patches import PIL_FALLBACK_SUFFIXES
 from progressive.decode import Size, read_image
 from progressive.encoded import EncodedImages
 from progressive.errors import InputError
+from progressive.machine import available_memory
 
 #: Formats that Ultralytics does not simply hand to OpenCV.
 OTHER_READERS = (".tif", ".tiff", *PIL_FALLBACK_SUFFIXES)
+
+#: Most of the free memory that decoded images may take.
+KEPT_SHARE = 0.25
 
 
 def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
@@ -53,9 +57,34 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
         dataset.encoded = EncodedImages(dataset.im_files, copies=processes)
 
 
+def keep_decoded(dataset: Any, *, in_process: bool) -> None:
+    """Let the data set keep all images of a stage once they are decoded, if there is room.
+
+    Ultralytics keeps the last few, for mosaic and mixup. More of them would be wrong only beyond
+    the stage, whose end forgets them.
+
+    Args:
+        dataset: any; only one changed by `decode_at_stage_size` keeps more.
+        in_process: nothing is kept in loader processes, each of which would hold all of it.
+    """
+    if not isinstance(dataset, StageSizeDecoding):
+        return
+    needed = dataset.ni * dataset.imgsz**2 * dataset.channels
+    if in_process and needed <= KEPT_SHARE * available_memory():
+        dataset.max_buffer_length = dataset.ni + 1  # one more than there can be
+    else:
+        dataset.max_buffer_length = _few(dataset)
+
+
+def _few(dataset: BaseDataset) -> int:
+    """Return how many images Ultralytics keeps."""
+    return min(dataset.ni, 8 * dataset.batch_size, 1000) if dataset.augment else 0
+
+
 def decode_as_before(dataset: Any) -> None:
-    """Undo `decode_at_stage_size`."""
+    """Undo `decode_at_stage_size` and `keep_decoded`."""
     if isinstance(dataset, StageSizeDecoding):
+        dataset.max_buffer_length = _few(dataset)
         dataset.__class__ = type(dataset).__bases__[0]
         dataset.__dict__.pop("encoded", None)
 
@@ -80,6 +109,13 @@ class StageSizeDecoding(BaseDataset):
         Raises:
             FileNotFoundError: the file is missing or no image.
         """
+        image, original, resized = self._load_image(i, rect_mode, resize_short)
+        # Augmentations that work in place would add up over the epochs for which it is kept.
+        return (image.copy() if image is self.ims[i] else image), original, resized
+
+    def _load_image(
+        self, i: int, rect_mode: bool, resize_short: bool
+    ) -> tuple[NDArray[Any], Size, Size]:
         file = self.im_files[i]
         found = None
         if (

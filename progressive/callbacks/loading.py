@@ -17,20 +17,25 @@ from torchvision.transforms import v2
 from ultralytics.engine.trainer import BaseTrainer
 
 from progressive.augment import RandAugment
-from progressive.callbacks.decoding import decode_as_before
+from progressive.callbacks.batches import set_batch_size
+from progressive.callbacks.decoding import decode_as_before, keep_decoded
 from progressive.schedule import TrainingStage
 
 Collate = Callable[[list[Any]], Any]
 
 
-def set_loader_stage(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool) -> None:
+def set_loader_stage(
+    trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool, batch_size: int
+) -> None:
     """Rebuild what the training loader does, and restart its workers.
 
     Args:
         trainer: whose ``args`` are left alone: what is written there ends up in the checkpoint.
         stage: what the loader is to produce from now on.
         mosaic_closed: leave out mosaic, copy-paste and cutmix, as in the tail of a training.
+        batch_size: images in a batch.
     """
+    set_batch_size(trainer, batch_size)
     if trainer.args.task == "classify":
         _set_classification(trainer, stage)
     else:
@@ -46,25 +51,33 @@ class LoaderState:
         image_size: that a detection data set produces; None for classification.
         transforms: of the data set.
         collate_fn: of the loader.
+        batch_size: images in a batch.
+        accumulate: batches between two steps of the optimizer, after warming up.
     """
 
     image_size: int | None
     transforms: Any
     collate_fn: Collate
+    batch_size: int
+    accumulate: int
 
 
 def loader_state(trainer: BaseTrainer) -> LoaderState:
     """Read the state of the training loader, for `restore_loader`."""
     loader = trainer.train_loader
     if trainer.args.task == "classify":
-        return LoaderState(None, loader.dataset.torch_transforms, loader.collate_fn)
-    return LoaderState(loader.dataset.imgsz, loader.dataset.transforms, loader.collate_fn)
+        size, transforms = None, loader.dataset.torch_transforms
+    else:
+        size, transforms = loader.dataset.imgsz, loader.dataset.transforms
+    return LoaderState(size, transforms, loader.collate_fn, loader.batch_size, trainer.accumulate)
 
 
 def restore_loader(trainer: BaseTrainer, state: LoaderState) -> None:
     """Undo `set_loader_stage`, and restart the workers."""
     loader = trainer.train_loader
     loader.collate_fn = state.collate_fn
+    set_batch_size(trainer, state.batch_size)
+    trainer.accumulate = state.accumulate
     if state.image_size is None:
         loader.dataset.torch_transforms = state.transforms
     else:
@@ -96,6 +109,7 @@ def _set_detection(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed:
         arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0
     dataset.imgsz = stage.image_size
     _forget_images(dataset)
+    keep_decoded(dataset, in_process=trainer.train_loader.num_workers == 0)
     dataset.transforms = dataset.build_transforms(arguments)
 
 

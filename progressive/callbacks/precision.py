@@ -19,6 +19,8 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
+from progressive.callbacks.cpu_layers import reroute_layers, restore_layers
+
 #: Steps timed for each candidate, after one that is not; the fastest counts.
 STEPS = 2
 
@@ -110,6 +112,7 @@ def set_precision(trainer: BaseTrainer, precision: Precision) -> None:
     for module in (model, trainer.ema.ema):
         module.to(memory_format=precision.memory_format)
     trainer.amp = precision.bfloat16  # autocast on a CPU means bfloat16
+    (reroute_layers if precision.bfloat16 else restore_layers)(model)
     # A resumed run brings a loss whose weights have moved along with the epochs: keep it.
     loss = getattr(model, "criterion", None)
     loss = loss.criterion if isinstance(loss, Float32Loss) else loss
@@ -157,6 +160,8 @@ def _float32(tree: Any) -> Any:
 
 def _seconds(model: nn.Module, images: torch.Tensor, precision: Precision) -> float:
     trial = deepcopy(model).train().to(memory_format=precision.memory_format)
+    if precision.bfloat16:
+        reroute_layers(trial)
     times = []
     for _ in range(1 + STEPS):
         start = time.perf_counter()

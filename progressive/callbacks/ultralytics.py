@@ -33,7 +33,10 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive import records
+from progressive.callbacks.allocator import keep_freed_memory
+from progressive.callbacks.batches import batches_to_merge, may_merge
 from progressive.callbacks.compilation import compile_once_per_size
+from progressive.callbacks.cpu_layers import restore_layers
 from progressive.callbacks.decoding import decode_at_stage_size
 from progressive.callbacks.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.callbacks.loading import (
@@ -105,7 +108,7 @@ class ProgressiveCallback:
         self.cache_encoded = cache_encoded
         self._recorder = Recorder(schedule, config)
         self._validated: frozenset[int] = frozenset()
-        self._applied: tuple[Any, TrainingStage, bool] | None = None
+        self._applied: tuple[Any, TrainingStage, bool, int] | None = None
         self._close_mosaic: int | None = None
         self._undo: list[Callable[[], None]] = []
         self._overrides: dict[str, Any] | None = None
@@ -185,9 +188,11 @@ class ProgressiveCallback:
             # Ultralytics leaves one core unused, which is half of a small machine.
             self._undo.append(partial(torch.set_num_threads, torch.get_num_threads()))
             torch.set_num_threads(available_cpus())
+            self._undo.append(keep_freed_memory())
             fuse_optimizer(trainer)
             if RANK == -1:  # processes would choose differently
                 choose_precision(trainer, self.schedule.image_size)
+                self._undo.append(partial(restore_layers, model))
         if trainer.device.type == "cuda":
             size, batch = self.schedule.image_size, trainer.train_loader.batch_size
             half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
@@ -278,19 +283,26 @@ class ProgressiveCallback:
         the same epoch again on a new loader.
         """
         loader = trainer.train_loader
-        wanted = (loader.dataset, stage, mosaic_closed)
-        if wanted == self._applied:
-            return
         if self._loader is None or self._loader[0] is not loader:
             self._loader = loader, loader_state(trainer)
+        state, merged = self._loader[1], 1
+        if may_merge(trainer):
+            sizes = stage.image_size, self.schedule.image_size
+            merged = batches_to_merge(*sizes, state.accumulate)
+            trainer.accumulate = state.accumulate // merged
+        wanted = (loader.dataset, stage, mosaic_closed, merged)
+        if wanted == self._applied:
+            return
         decode_at_stage_size(loader.dataset, encoded=self.cache_encoded)
-        set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed)
+        batch_size = merged * state.batch_size
+        set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed, batch_size=batch_size)
         self._applied = wanted
         LOGGER.info(
             f"Stage {stage.index + 1}/{len(self.schedule.stages)}: "
             f"epochs {stage.start_epoch + 1}-{stage.stop_epoch} at {stage.image_size} px, "
             f"RandAugment {stage.randaugment_magnitude:.1f}, mixup {stage.mixup:.2f}, "
-            f"dropout {stage.dropout_rate:.2f}, drop path {stage.drop_path_rate:.2f}"
+            f"dropout {stage.dropout_rate:.2f}, drop path {stage.drop_path_rate:.2f}, "
+            f"batches of {batch_size}"
         )
 
     def _restore_trainer(self, trainer: BaseTrainer) -> None:

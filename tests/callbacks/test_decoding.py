@@ -280,7 +280,8 @@ def test_training_with_workers(folder, fast, plain, make_recorder):
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 160))
 
     def set_stage(trainer):
-        set_loader_stage(trainer, schedule.at(trainer.epoch), mosaic_closed=True)
+        stage = schedule.at(trainer.epoch)
+        set_loader_stage(trainer, stage, mosaic_closed=True, batch_size=3)
 
     def train(name, callback=None):
         class Recorder(make_recorder(workers=2)):
