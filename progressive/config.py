@@ -77,6 +77,7 @@ class Config:
     dropout: Bounds
     drop_path: float | tuple[float, float]
     batch: int
+    merge_batches: bool
     val_every: int | None
     seed: int
     device: str | None

@@ -84,7 +84,12 @@ KEYS: dict[str, Key] = {
     "drop_path": Key(
         rate_or_pair(), "Stochastic depth of the backbone: a constant, or [min,max] to schedule it."
     ),
-    "batch": Key(integer(1), "Images per step; constant through all stages."),
+    "batch": Key(integer(1), "Images in a batch of the last stage."),
+    "merge_batches": Key(
+        boolean(),
+        "Where the optimizer waits for several batches (train.nbs above batch), load as many of "
+        "them as one as small images leave room for.",
+    ),
     "val_every": Key(
         optional(integer(1)),
         "Validate each this many epochs, besides where stages end and throughout the last one; "

@@ -139,6 +139,7 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
         config=to_yaml(config),
         val_every=config.val_every,
         cache_encoded=config.cache == "encoded",
+        merge_batches=config.merge_batches,
     )
     callback.attach(model)
     try:

@@ -24,9 +24,9 @@ from progressive.callbacks.cpu_layers import reroute_layers, restore_layers
 #: Steps timed for each candidate, after one that is not; the fastest counts.
 STEPS = 2
 
-#: Most images in a timed step, and largest side in pixels: beyond, the order of candidates does
-#: not change. With a few small images bfloat16 looks slower than it is.
-MAX_BATCH, MAX_SIZE = 16, 256
+#: Most images in a timed step, and largest side in pixels. Beyond, the order of candidates stays
+#: the same and the first batch waits longer.
+MAX_BATCH, MAX_SIZE = 16, 128
 
 #: A candidate must be this much faster than plain float32 to be taken.
 GAIN = 0.95

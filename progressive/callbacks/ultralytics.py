@@ -91,6 +91,8 @@ class ProgressiveCallback:
         val_every: validate each this many epochs, besides at the end of stages and throughout the
             last one; None to spend a tenth of the training time on it.
         cache_encoded: keep the image files in memory, as they are on disk.
+        merge_batches: load several batches as one where the optimizer waits for several anyway
+            (``nbs`` above ``batch``) and the images of a stage are small enough.
     """
 
     def __init__(
@@ -100,12 +102,14 @@ class ProgressiveCallback:
         config: str | None = None,
         val_every: int | None = None,
         cache_encoded: bool = False,
+        merge_batches: bool = True,
     ) -> None:
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
         self.schedule = schedule
         self.val_every = val_every
         self.cache_encoded = cache_encoded
+        self.merge_batches = merge_batches
         self._recorder = Recorder(schedule, config)
         self._validated: frozenset[int] = frozenset()
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
@@ -286,7 +290,7 @@ class ProgressiveCallback:
         if self._loader is None or self._loader[0] is not loader:
             self._loader = loader, loader_state(trainer)
         state, merged = self._loader[1], 1
-        if may_merge(trainer):
+        if self.merge_batches and may_merge(trainer):
             sizes = stage.image_size, self.schedule.image_size
             merged = batches_to_merge(*sizes, state.accumulate)
             trainer.accumulate = state.accumulate // merged

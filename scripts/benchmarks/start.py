@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
 
 from benchmarks.rows import Row
 
@@ -22,7 +26,25 @@ def start_times(repeats: int) -> list[Row]:
     ]
 
 
+def first_batch(data: str, folder: Path, repeats: int) -> Row:
+    """Compare the time from a process's start to its first batch with bare Ultralytics."""
+    seconds = defaultdict(list)
+    script = Path(__file__).with_name("first_batch.py")
+    for _ in range(repeats):
+        for arm in ("stock", "progressive"):
+            seconds[arm].append(_seconds((str(script), data, str(folder), arm)))
+    ratios = [a / b for a, b in zip(seconds["progressive"], seconds["stock"], strict=True)]
+    note = ", ".join(f"{arm} {median(found):.1f} s" for arm, found in seconds.items())
+    return Row("import to first batch / stock Ultralytics", tuple(ratios), note=note)
+
+
 def _seconds(arguments: tuple[str, ...]) -> float:
+    scripts = str(Path(__file__).parents[1])
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, *arguments],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": scripts},
+    )
     return time.perf_counter() - start

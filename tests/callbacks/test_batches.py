@@ -101,25 +101,25 @@ def example(name):
     return batch
 
 
+@pytest.mark.parametrize(("merge", "early"), [(True, [12]), (False, [3] * 4)])
 def test_training_takes_as_many_steps_with_as_many_images(
-    tiny_data, fast, plain, make_recorder, tmp_path
+    merge, early, tiny_data, fast, plain, make_recorder, tmp_path
 ):
-    Recorder = make_recorder()
     steps, sizes = {}, {}
 
-    class Trainer(Recorder):
+    class Trainer(make_recorder()):
         def optimizer_step(self):
             super().optimizer_step()
             steps[self.epoch] = steps.get(self.epoch, 0) + 1
 
     model = YOLO("yolov8n.yaml")
     schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64))
-    callback = ProgressiveCallback(schedule).attach(model)
+    callback = ProgressiveCallback(schedule, merge_batches=merge).attach(model)
     arguments = {**fast, **plain, "batch": 3, "nbs": 12, "warmup_epochs": 0.0}
     model.train(trainer=Trainer, data=str(tiny_data), project=str(tmp_path), **arguments)
     for batch in Trainer.batches:
         sizes.setdefault(batch["epoch"], []).append(batch["shape"][0])
-    assert sizes == {0: [12], 1: [12], 2: [3] * 4, 3: [3] * 4}
+    assert sizes == {0: early, 1: early, 2: [3] * 4, 3: [3] * 4}
     assert steps == {0: 1, 1: 1, 2: 1, 3: 1}
     assert model.trainer.batch_size == 3
     callback.detach(model)

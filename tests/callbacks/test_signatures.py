@@ -44,3 +44,18 @@ def test_the_trainer_fires_the_events_we_hook_into():
 
     source = inspect.getsource(BaseTrainer)
     assert all(f'"{event}"' in source for event in EVENTS)
+
+
+def test_the_loader_reads_its_batch_size_from_its_sampler():
+    loader = InfiniteDataLoader(range(12), batch_size=2)
+    assert len(list(loader)) == 6
+    loader.batch_sampler.sampler.batch_size = 4
+    loader.reset()
+    assert len(loader) == len(list(loader)) == 3
+
+
+def test_the_trainer_takes_a_step_after_so_many_batches():
+    source = inspect.getsource(BaseTrainer._do_train)
+    assert "if ni - last_opt_step >= self.accumulate:" in source
+    assert "ni = i + nb * epoch" in source
+    assert "if nw and ni <= nw:" in source
