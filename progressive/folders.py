@@ -70,8 +70,10 @@ def find_run(config: Config) -> tuple[Config, Path]:
     if (folder / "summary.json").is_file():
         raise ConfigError(f"{label}: is finished; there is nothing to resume")
     try:
-        saved = validate(yaml.safe_load(settings.read_text("utf-8")))
-    except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
+        # Keys that earlier versions did not have, as they behaved.
+        earlier = {"merge_batches": False}
+        saved = validate({**earlier, **yaml.safe_load(settings.read_text("utf-8"))})
+    except (OSError, TypeError, ValueError, yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"{settings}: {error}") from None
     device = saved.device if config.device is None else config.device
     return (

@@ -70,3 +70,12 @@ def test_resume_says_what_is_missing(interrupted, remove, write, message):
     asked = dataclasses.replace(compose_config(["device=cpu"]), resume=str(interrupted))
     with pytest.raises(ConfigError, match=message):
         find_run(asked)
+
+
+def test_runs_of_earlier_versions_resume_as_they_began(interrupted):
+    settings = interrupted / "config.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("merge_batches: true\n", ""))
+    assert settings.read_text() != text
+    config, _ = find_run(compose_config([f"resume={interrupted}"]))
+    assert config.merge_batches is False

@@ -17,8 +17,7 @@ def keep_freed_memory() -> Callable[[], None]:
 
     By default it gives every block above 32 MB back to the system when it is freed. The activations
     of a large image are such blocks: each step the system clears them again, page by page, which
-    takes up to a third of the step. The peak of memory stays the same, but what has been freed
-    after it stays with the process.
+    takes up to a third of the step.
 
     Returns:
         What sets the C library back and gives free memory to the system.

@@ -1,11 +1,14 @@
 """Larger batches for smaller images, where the optimizer waits for several batches anyway.
 
 Ultralytics sums the gradients of ``nbs / batch`` batches before each step of the optimizer. A stage
-at half the size has room for four of them at once: as many images in a step and the same sum of
-gradients, for a quarter of the calls, each of which costs the same at any size.
+at half the size has room for four of them at once: as many images in a step, for a quarter of the
+calls, each of which costs the same at any size. The sum of gradients is the same but for what is
+taken over a batch: the statistics of batch normalisation and the normaliser of the loss.
 """
 
 from __future__ import annotations
+
+import math
 
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import RTDETRDetectionModel
@@ -32,8 +35,11 @@ def may_merge(trainer: BaseTrainer) -> bool:
     """Tell whether batches of this epoch can be merged without changing what is optimised.
 
     While it warms up the trainer counts batches to raise the learning rate, and ``accumulate`` with
-    it, so nothing is merged then.
+    it, so nothing is merged then; nor where the loader drops a last batch that is not full, since a
+    larger one would leave out more images.
     """
+    if trainer.train_loader.drop_last:
+        return False
     model = unwrap_model(trainer.model)
     summed = trainer.args.task in SUMMED_LOSS and not isinstance(model, RTDETRDetectionModel)
     warmup = min(trainer.args.warmup_epochs, trainer.epochs - 1)
@@ -46,3 +52,33 @@ def set_batch_size(trainer: BaseTrainer, images: int) -> None:
     ``trainer.batch_size``, which is saved in checkpoints, stays.
     """
     trainer.train_loader.batch_sampler.sampler.batch_size = images
+
+
+class StepCounter:
+    """Lets the optimizer take as many steps as if no batches were merged.
+
+    The trainer counts what the loader yields, so it would take a step for the rest of every epoch.
+
+    Args:
+        accumulate: batches of the usual size between two steps.
+    """
+
+    def __init__(self, accumulate: int) -> None:
+        self.accumulate = accumulate
+        self.pending = 0
+        self.left = 0
+        self.merged = 1
+
+    def start_epoch(self, batches: int, merged: int) -> None:
+        """Start an epoch of so many batches of the usual size, of which so many are one."""
+        self.left, self.merged = batches, merged
+
+    def next_batch(self) -> float:
+        """Return what ``trainer.accumulate`` is to be for the next batch: 0 for a step after it."""
+        batches = min(self.merged, self.left)
+        self.left -= batches
+        self.pending += batches
+        if self.pending < self.accumulate:
+            return math.inf
+        self.pending -= self.accumulate
+        return 0

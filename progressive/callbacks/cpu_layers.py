@@ -30,7 +30,7 @@ class _Rerouted(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copy and pickle as the layer's own class, which can be imported."""
         make: Any = vars(copyreg)["_reconstructor"]  # what pickle itself makes old objects with
-        return make, (type(self).__bases__[1], object, None), self.__dict__
+        return make, (type(self).__bases__[1], object, None), self.__getstate__()
 
 
 class InFloat32(_Rerouted):
@@ -50,7 +50,7 @@ class AsMatrixProduct(_Rerouted):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the layer returns, up to rounding."""
-        if x.shape[2] * x.shape[3] > FEW_PIXELS:
+        if x.dim() != 4 or x.shape[2] * x.shape[3] > FEW_PIXELS:
             return super().forward(x)
         rows = x.permute(0, 2, 3, 1)  # no copy where channels come last
         return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)

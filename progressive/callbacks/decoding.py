@@ -52,9 +52,9 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
         return
     if not isinstance(dataset, StageSizeDecoding):
         dataset.__class__ = _with_stage_size_decoding(dataset.__class__)
+        dataset.few = dataset.max_buffer_length
     if encoded and dataset.encoded is None:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun, one per GPU
-        dataset.encoded = EncodedImages(dataset.im_files, copies=processes)
+        dataset.encoded = EncodedImages(dataset.im_files, copies=_processes())
 
 
 def keep_decoded(dataset: Any, *, in_process: bool) -> None:
@@ -65,28 +65,29 @@ def keep_decoded(dataset: Any, *, in_process: bool) -> None:
 
     Args:
         dataset: any; only one changed by `decode_at_stage_size` keeps more.
-        in_process: nothing is kept in loader processes, each of which would hold all of it.
+        in_process: False leaves it at the few, since each loader process would hold all of them.
     """
     if not isinstance(dataset, StageSizeDecoding):
         return
-    needed = dataset.ni * dataset.imgsz**2 * dataset.channels
-    if in_process and needed <= KEPT_SHARE * available_memory():
-        dataset.max_buffer_length = dataset.ni + 1  # one more than there can be
-    else:
-        dataset.max_buffer_length = _few(dataset)
+    needed = dataset.ni * dataset.imgsz**2 * dataset.channels * _processes()
+    room = in_process and needed <= KEPT_SHARE * available_memory()
+    dataset.max_buffer_length = (
+        dataset.ni + 1 if room else dataset.few
+    )  # one more than there can be
 
 
-def _few(dataset: BaseDataset) -> int:
-    """Return how many images Ultralytics keeps."""
-    return min(dataset.ni, 8 * dataset.batch_size, 1000) if dataset.augment else 0
+def _processes() -> int:
+    """Return how many processes of this machine train; torchrun says so, one for each GPU."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def decode_as_before(dataset: Any) -> None:
     """Undo `decode_at_stage_size` and `keep_decoded`."""
     if isinstance(dataset, StageSizeDecoding):
-        dataset.max_buffer_length = _few(dataset)
+        dataset.max_buffer_length = dataset.few
         dataset.__class__ = type(dataset).__bases__[0]
-        dataset.__dict__.pop("encoded", None)
+        for name in ("encoded", "few"):
+            dataset.__dict__.pop(name, None)
 
 
 class StageSizeDecoding(BaseDataset):
@@ -97,9 +98,11 @@ class StageSizeDecoding(BaseDataset):
 
     Attributes:
         encoded: the files in memory, or None to read them from disk.
+        few: how many decoded images Ultralytics keeps.
     """
 
     encoded: EncodedImages | None = None
+    few: int
 
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False

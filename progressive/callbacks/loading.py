@@ -52,6 +52,7 @@ class LoaderState:
         transforms: of the data set.
         collate_fn: of the loader.
         batch_size: images in a batch.
+        batches: in an epoch.
         accumulate: batches between two steps of the optimizer, after warming up.
     """
 
@@ -59,6 +60,7 @@ class LoaderState:
     transforms: Any
     collate_fn: Collate
     batch_size: int
+    batches: int
     accumulate: int
 
 
@@ -69,7 +71,9 @@ def loader_state(trainer: BaseTrainer) -> LoaderState:
         size, transforms = None, loader.dataset.torch_transforms
     else:
         size, transforms = loader.dataset.imgsz, loader.dataset.transforms
-    return LoaderState(size, transforms, loader.collate_fn, loader.batch_size, trainer.accumulate)
+    return LoaderState(
+        size, transforms, loader.collate_fn, loader.batch_size, len(loader), trainer.accumulate
+    )
 
 
 def restore_loader(trainer: BaseTrainer, state: LoaderState) -> None:
@@ -83,13 +87,13 @@ def restore_loader(trainer: BaseTrainer, state: LoaderState) -> None:
     else:
         loader.dataset.imgsz = state.image_size
         decode_as_before(loader.dataset)
-        _forget_images(loader.dataset)
+        forget_images(loader.dataset)
         loader.dataset.transforms = state.transforms
     loader.reset()
 
 
-def _forget_images(dataset: Any) -> None:
-    """Drop the images kept for mosaic and mixup, which have the size of the last stage."""
+def forget_images(dataset: Any) -> None:
+    """Drop the images that a detection data set keeps, which have the size of the last stage."""
     dataset.buffer = []
     dataset.ims = [None] * dataset.ni
     dataset.im_hw0 = [None] * dataset.ni
@@ -107,9 +111,10 @@ def _set_detection(trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed:
         arguments.augmentations = [*own, ours]
     if mosaic_closed:
         arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0
-    dataset.imgsz = stage.image_size
-    _forget_images(dataset)
-    keep_decoded(dataset, in_process=trainer.train_loader.num_workers == 0)
+    if dataset.imgsz != stage.image_size or not dataset.buffer:
+        dataset.imgsz = stage.image_size
+        forget_images(dataset)
+        keep_decoded(dataset, in_process=trainer.train_loader.num_workers == 0)
     dataset.transforms = dataset.build_transforms(arguments)
 
 

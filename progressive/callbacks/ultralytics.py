@@ -34,13 +34,13 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive import records
 from progressive.callbacks.allocator import keep_freed_memory
-from progressive.callbacks.batches import batches_to_merge, may_merge
+from progressive.callbacks.batches import StepCounter, batches_to_merge, may_merge
 from progressive.callbacks.compilation import compile_once_per_size
-from progressive.callbacks.cpu_layers import restore_layers
 from progressive.callbacks.decoding import decode_at_stage_size
 from progressive.callbacks.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.callbacks.loading import (
     LoaderState,
+    forget_images,
     loader_state,
     restore_loader,
     set_loader_stage,
@@ -117,6 +117,7 @@ class ProgressiveCallback:
         self._undo: list[Callable[[], None]] = []
         self._overrides: dict[str, Any] | None = None
         self._loader: tuple[Any, LoaderState] | None = None
+        self._steps: StepCounter | None = None
         self._rates: dict[str, float] = {}
 
     @property
@@ -196,7 +197,6 @@ class ProgressiveCallback:
             fuse_optimizer(trainer)
             if RANK == -1:  # processes would choose differently
                 choose_precision(trainer, self.schedule.image_size)
-                self._undo.append(partial(restore_layers, model))
         if trainer.device.type == "cuda":
             size, batch = self.schedule.image_size, trainer.train_loader.batch_size
             half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
@@ -233,9 +233,11 @@ class ProgressiveCallback:
         self._close_mosaic, trainer.args.close_mosaic = trainer.args.close_mosaic, 0
 
     def on_train_batch_start(self, trainer: BaseTrainer) -> None:
-        """Give back what `on_train_epoch_start` hid."""
+        """Give back what `on_train_epoch_start` hid, and say whether the optimizer is to step."""
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
+        if self._steps is not None:
+            trainer.accumulate = self._steps.next_batch()
 
     def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Stop the clock of training before validation starts."""
@@ -253,12 +255,14 @@ class ProgressiveCallback:
 
     def teardown(self, trainer: BaseTrainer) -> None:  # noqa: ARG002 - the event's signature
         """Leave the process as it was found."""
+        if self._loader is not None and self._loader[1].image_size is not None:
+            forget_images(self._loader[0].dataset)
         while self._undo:
             self._undo.pop()()
 
     def __getstate__(self) -> dict[str, Any]:
         # A training before leaves a loader, which cannot go along to the processes of the next.
-        return {**vars(self), "_loader": None, "_applied": None, "_undo": []}
+        return {**vars(self), "_loader": None, "_applied": None, "_steps": None, "_undo": []}
 
     def _refuse(self, trainer: BaseTrainer) -> None:
         arguments = vars(trainer.args)
@@ -289,11 +293,13 @@ class ProgressiveCallback:
         loader = trainer.train_loader
         if self._loader is None or self._loader[0] is not loader:
             self._loader = loader, loader_state(trainer)
+            self._steps = None
         state, merged = self._loader[1], 1
-        if self.merge_batches and may_merge(trainer):
+        if self.merge_batches and state.accumulate > 1 and may_merge(trainer):
             sizes = stage.image_size, self.schedule.image_size
             merged = batches_to_merge(*sizes, state.accumulate)
-            trainer.accumulate = state.accumulate // merged
+            self._steps = self._steps or StepCounter(state.accumulate)
+            self._steps.start_epoch(state.batches, merged)
         wanted = (loader.dataset, stage, mosaic_closed, merged)
         if wanted == self._applied:
             return
@@ -311,6 +317,7 @@ class ProgressiveCallback:
 
     def _restore_trainer(self, trainer: BaseTrainer) -> None:
         validate_always(trainer)
+        self._steps = None
         self.on_train_batch_start(trainer)
         self.teardown(trainer)
         if trainer.device.type == "cpu":

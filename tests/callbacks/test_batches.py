@@ -10,7 +10,7 @@ from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import RTDETRDetectionModel
 
-from progressive.callbacks.batches import batches_to_merge, may_merge
+from progressive.callbacks.batches import StepCounter, batches_to_merge, may_merge
 from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.schedule import ProgressiveSchedule
 
@@ -34,25 +34,30 @@ def test_how_many(image_size, last_size, accumulate, expected):
 
 
 @pytest.mark.parametrize(
-    ("task", "warmup", "epoch", "expected"),
+    ("task", "warmup", "epoch", "drop_last", "expected"),
     [
-        ("detect", 3.0, 3, False),  # the last steps of warming up
-        ("detect", 3.0, 4, True),
-        ("detect", 0.0, 0, True),
-        ("classify", 0.0, 0, False),  # its loss is a mean
+        ("detect", 3.0, 3, False, False),  # the last steps of warming up
+        ("detect", 3.0, 4, False, True),
+        ("detect", 0.0, 0, False, True),
+        ("detect", 0.0, 0, True, False),  # would leave out more images
+        ("classify", 0.0, 0, False, False),  # its loss is a mean
     ],
 )
-def test_when(task, warmup, epoch, expected):
+def test_when(task, warmup, epoch, drop_last, expected):
     args = SimpleNamespace(task=task, warmup_epochs=warmup)
-    trainer = SimpleNamespace(args=args, epoch=epoch, epochs=9, model=torch.nn.Identity())
-    assert may_merge(trainer) is expected
+    assert may_merge(trainer(args, epoch, torch.nn.Identity(), drop_last)) is expected
+
+
+def trainer(args, epoch, model, drop_last=False):
+    loader = SimpleNamespace(drop_last=drop_last)
+    return SimpleNamespace(args=args, epoch=epoch, epochs=9, model=model, train_loader=loader)
 
 
 def test_rtdetr_has_a_mean_for_a_loss():
     model = RTDETRDetectionModel.__new__(RTDETRDetectionModel)
     torch.nn.Module.__init__(model)
     args = SimpleNamespace(task="detect", warmup_epochs=0.0)
-    assert not may_merge(SimpleNamespace(args=args, epoch=0, epochs=9, model=model))
+    assert not may_merge(trainer(args, 0, model))
 
 
 @pytest.mark.parametrize(
@@ -101,26 +106,60 @@ def example(name):
     return batch
 
 
-@pytest.mark.parametrize(("merge", "early"), [(True, [12]), (False, [3] * 4)])
+def test_steps_are_counted_in_batches_of_the_usual_size():
+    counter, seen = StepCounter(accumulate=4), []
+    for merged in (2, 4, 1):  # five batches an epoch
+        counter.start_epoch(5, merged)
+        seen.append([counter.next_batch() == 0 for _ in range(-(-5 // merged))])
+    assert seen == [
+        [False, True, False],  # 2, 4, 5
+        [True, False],  # 9, 10
+        [False, True, False, False, False],  # 11, 12, 13, 14, 15
+    ]
+
+
+@pytest.mark.parametrize(
+    ("merge", "batch", "nbs", "early", "steps"),
+    [
+        (True, 3, 12, [12], [1, 1, 1, 1]),
+        (False, 3, 12, [3] * 4, [1, 1, 1, 1]),
+        (True, 2, 8, [8, 4], [1, 2, 1, 2]),  # six batches an epoch, a step after four
+        (True, 1, 6, [3] * 4, [2, 2, 2, 2]),  # two merged batches a step
+    ],
+)
 def test_training_takes_as_many_steps_with_as_many_images(
-    merge, early, tiny_data, fast, plain, make_recorder, tmp_path
+    merge, batch, nbs, early, steps, tiny_data, fast, plain, make_recorder, tmp_path
 ):
-    steps, sizes = {}, {}
+    taken, sizes = [0] * 4, {}
 
     class Trainer(make_recorder()):
         def optimizer_step(self):
             super().optimizer_step()
-            steps[self.epoch] = steps.get(self.epoch, 0) + 1
+            taken[self.epoch] += 1
 
     model = YOLO("yolov8n.yaml")
     schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64))
     callback = ProgressiveCallback(schedule, merge_batches=merge).attach(model)
-    arguments = {**fast, **plain, "batch": 3, "nbs": 12, "warmup_epochs": 0.0}
+    arguments = {**fast, **plain, "batch": batch, "nbs": nbs, "warmup_epochs": 0.0}
     model.train(trainer=Trainer, data=str(tiny_data), project=str(tmp_path), **arguments)
-    for batch in Trainer.batches:
-        sizes.setdefault(batch["epoch"], []).append(batch["shape"][0])
-    assert sizes == {0: early, 1: early, 2: [3] * 4, 3: [3] * 4}
-    assert steps == {0: 1, 1: 1, 2: 1, 3: 1}
-    assert model.trainer.batch_size == 3
+    for seen in Trainer.batches:
+        sizes.setdefault(seen["epoch"], []).append(seen["shape"][0])
+    late = [batch] * (12 // batch)
+    assert sizes == {0: early, 1: early, 2: late, 3: late}
+    assert taken == steps
+    assert model.trainer.batch_size == batch
     callback.detach(model)
-    assert len(next(iter(model.trainer.train_loader))["im_file"]) == 3
+    assert len(next(iter(model.trainer.train_loader))["im_file"]) == batch
+
+
+def test_merging_begins_when_warming_up_ends(tiny_data, fast, plain, make_recorder, tmp_path):
+    recorder = make_recorder()
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64), durations=(3, 1))
+    ProgressiveCallback(schedule).attach(model)
+    arguments = {**fast, **plain, "batch": 3, "nbs": 12, "warmup_epochs": 1.0}
+    model.train(trainer=recorder, data=str(tiny_data), project=str(tmp_path), **arguments)
+    sizes = {}
+    for seen in recorder.batches:
+        sizes.setdefault(seen["epoch"], []).append(seen["shape"][0])
+    assert sizes == {0: [3] * 4, 1: [3] * 4, 2: [12], 3: [3] * 4}

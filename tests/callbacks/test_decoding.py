@@ -24,8 +24,9 @@ from progressive.callbacks.decoding import (
     StageSizeDecoding,
     decode_as_before,
     decode_at_stage_size,
+    keep_decoded,
 )
-from progressive.callbacks.loading import set_loader_stage
+from progressive.callbacks.loading import forget_images, set_loader_stage
 from progressive.callbacks.ultralytics import ProgressiveCallback
 from progressive.errors import InputError
 from progressive.schedule import ProgressiveSchedule
@@ -262,6 +263,47 @@ def test_it_can_be_undone(folder):
     assert np.array_equal(ours.load_image(0)[0], plain.load_image(0)[0])
     decode_as_before(plain)
     assert type(plain) is YOLODataset
+
+
+def kept(dataset):
+    return sum(image is not None for image in dataset.ims)
+
+
+def test_images_of_a_stage_are_kept_where_there_is_room(folder, monkeypatch):
+    plain, ours = build(folder), build(folder)
+    few = ours.max_buffer_length = plain.max_buffer_length = 3
+    decode_at_stage_size(ours)
+    for room, in_process, expected in ((True, True, 6), (True, False, 2), (False, True, 2)):
+        needed = 6 * ours.imgsz**2 * 3
+        free = int(needed / decoding.KEPT_SHARE) - (0 if room else 1)
+        monkeypatch.setattr(decoding, "available_memory", lambda free=free: free)
+        forget_images(ours)
+        keep_decoded(ours, in_process=in_process)
+        for index in range(6):
+            ours.load_image(index)
+        assert kept(ours) == expected
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # each process would keep as many
+    monkeypatch.setattr(decoding, "available_memory", lambda: int(needed / decoding.KEPT_SHARE))
+    keep_decoded(ours, in_process=True)
+    assert ours.max_buffer_length == few
+    decode_as_before(ours)
+    assert ours.max_buffer_length == few
+    keep_decoded(plain, in_process=True)
+    assert plain.max_buffer_length == few
+
+
+def test_what_works_in_place_does_not_reach_a_kept_image(folder):
+    ours = build(folder)
+    decode_at_stage_size(ours)
+    keep_decoded(ours, in_process=True)
+    for index in range(6):
+        first = ours.load_image(index)[0]
+        expected = first.copy()
+        first[:] = 0
+        for _ in range(2):
+            again = ours.load_image(index)[0]
+            assert np.array_equal(again, expected)
+            again[:] = 0
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
