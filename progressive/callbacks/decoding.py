@@ -71,9 +71,8 @@ def keep_decoded(dataset: Any, *, in_process: bool) -> None:
         return
     needed = dataset.ni * dataset.imgsz**2 * dataset.channels * _processes()
     room = in_process and needed <= KEPT_SHARE * available_memory()
-    dataset.max_buffer_length = (
-        dataset.ni + 1 if room else dataset.few
-    )  # one more than there can be
+    # Ultralytics lets go of the oldest at this number; there are never more than ni.
+    dataset.max_buffer_length = dataset.ni + 1 if room else dataset.few
 
 
 def _processes() -> int:
