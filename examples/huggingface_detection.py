@@ -11,13 +11,13 @@ from transformers import (
 )
 
 from progressive import ProgressiveSchedule
-from progressive.callbacks.transformers import (
+from progressive.data.embedded.digits import NAMES, digits
+from progressive.data.samples import YoloSamples
+from progressive.hosts.transformers import (
     DetectionDataset,
     ProgressiveCallback,
     collate_detection,
 )
-from progressive.data.digits import NAMES, digits
-from progressive.data.samples import YoloSamples
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

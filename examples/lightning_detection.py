@@ -12,10 +12,10 @@ from torchvision.models.detection.fcos import FCOS, LastLevelP6P7
 from torchvision.ops import box_iou
 
 from progressive import ProgressiveSchedule
-from progressive.callbacks.lightning import ProgressiveCallback, ProgressiveDataModule
-from progressive.callbacks.pytorch import collate_detection, mixup_detection, randaugment_detection
-from progressive.data.digits import digits
+from progressive.data.embedded.digits import digits
 from progressive.data.samples import YoloSamples
+from progressive.hosts.lightning import ProgressiveCallback, ProgressiveDataModule
+from progressive.hosts.pytorch import collate_detection, mixup_detection, randaugment_detection
 
 
 class Scenes(YoloSamples):

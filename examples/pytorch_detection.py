@@ -10,9 +10,9 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.fcos import FCOS, LastLevelP6P7
 
 from progressive import ProgressiveSchedule
-from progressive.callbacks import pytorch as host
-from progressive.data.digits import digits
+from progressive.data.embedded.digits import digits
 from progressive.data.samples import YoloSamples
+from progressive.hosts import pytorch as host
 
 
 class Digits(YoloSamples):

@@ -1,6 +1,9 @@
-"""What every kind of bad input has in common."""
+"""The error classes, and the one "did you mean"."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -12,3 +15,35 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         """Take the message; line breaks in it, from a path for example, become blanks."""
         super().__init__(" ".join(message.splitlines()))
+
+
+class ConfigError(InputError):
+    """A wrong configuration: the message names the key, the value and what would be right."""
+
+
+class DatasetError(InputError):
+    """A data set cannot be used; the message names the file and says what would be right."""
+
+
+class WeightsError(InputError):
+    """Weights that cannot be had, cannot be read or do not fit."""
+
+
+def nearest(value: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the option that looks most like `value`, or None if none does.
+
+    Args:
+        value: what was written.
+        options: what may be written.
+        cutoff: how alike the two must be, 0 to 1.
+    """
+    found = get_close_matches(value, list(options), n=1, cutoff=cutoff)
+    return found[0] if found else None
+
+
+def suggest(value: str, options: Iterable[str], otherwise: str | None = None) -> str:
+    """Say which option was probably meant, or `otherwise`, or list all options."""
+    options = sorted(options)
+    if near := nearest(value, options):
+        return f"did you mean {near}?"
+    return otherwise or f"must be one of {', '.join(options)}"

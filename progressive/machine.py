@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from progressive.checks import ConfigError
+from progressive.errors import ConfigError
 
 
 def available_cpus() -> int:

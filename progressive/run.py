@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progressive import records, report
-from progressive.checks import ConfigError
-from progressive.config import Config, to_yaml
+from progressive.config.model import Config, to_yaml
 from progressive.data import EMBEDDED, check, resolve
-from progressive.data.cache import cache_root
-from progressive.folders import check_output, claim, find_run
+from progressive.data.embedded.cache import cache_root
+from progressive.errors import ConfigError
 from progressive.machine import check_device, stay_offline
+from progressive.runs import records, report
+from progressive.runs.folders import check_output, claim, find_run
 
 if TYPE_CHECKING:
     from ultralytics.engine.model import Model
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line."""
-    from progressive.command_line import run_with_hydra
+    from progressive.config.command_line import run_with_hydra
 
     run_with_hydra(run, sys.argv[1:], precheck)
 
@@ -132,7 +132,7 @@ def _resume(config: Config, checkpoint: Path) -> Path:
 
 def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:
     """Train ``model`` through the callback, exactly as a user of the callback would."""
-    from progressive.callbacks.ultralytics import ProgressiveCallback
+    from progressive.hosts.ultralytics.callback import ProgressiveCallback
 
     callback = ProgressiveCallback(
         config.schedule(),

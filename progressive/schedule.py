@@ -2,7 +2,7 @@
 
 A schedule is a pure function of the epoch (EfficientNetV2, arXiv 2104.00298, Algorithm 1): stage
 ``i`` of ``M`` takes ``start + (end - start) * i / (M - 1)`` for the image size and for every
-regulariser. Whatever applies a stage to a live trainer lives in ``progressive.callbacks``.
+regulariser. Whatever applies a stage to a live trainer lives in ``progressive.hosts``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,75 @@ from itertools import accumulate, pairwise
 
 Range = tuple[float, float]
 
-#: Largest RandAugment magnitude any published setting comes near (EfficientNetV2-L uses 25).
-MAX_MAGNITUDE = 30.0
+
+@dataclass(frozen=True)
+class Knob:
+    """A strength that a schedule turns from stage to stage, beside the image size.
+
+    Attributes:
+        name: its field of `TrainingStage`, and its column in records.
+        key: its argument of `ProgressiveSchedule.linear`, and its section of a configuration.
+        label: what tables and logs call it.
+        help: what its values mean.
+        maximum: the largest value; the smallest is 0.
+        below: whether all values stay below `maximum`.
+        constant: whether one number may stand for a pair of equal ones.
+        unused: where it starts: its value while nobody asks for it. A knob that has this value in
+            every stage is not used, and hosts leave the model's or trainer's own setting alone.
+        format: how a value is written for people.
+    """
+
+    name: str
+    key: str
+    label: str
+    help: str
+    maximum: float = 1.0
+    below: bool = False
+    constant: bool = False
+    unused: float | None = 0.0
+    format: str = ".2f"
+
+    def of(self, stage: TrainingStage) -> float | None:
+        """Return the value of this knob in `stage`."""
+        return getattr(stage, self.name)
+
+    def written(self, value: float | None) -> str:
+        """Write a value for people."""
+        return "-" if value is None else f"{value:{self.format}}"
+
+    def check(self, name: str, value: float | None) -> None:
+        """Raise ValueError, naming `name` and the value, unless it is one this knob can take."""
+        if value is not None or self.unused is not None:
+            _check_number(name, value, self.maximum, below=self.below)
+
+
+#: Every knob there is. Whatever shows, records, checks or configures knobs reads this table.
+KNOBS = (
+    Knob(
+        "randaugment_magnitude",
+        "randaugment",
+        "RandAugment",
+        "magnitude; the paper goes from 5 to 15 (S), 20 (M) or 25 (L)",
+        maximum=30.0,  # above any published setting
+        format=".1f",
+    ),
+    Knob("mixup", "mixup", "mixup", "a probability; alpha for classify"),
+    Knob(
+        "dropout_rate",
+        "dropout",
+        "dropout",
+        "of channels between backbone and neck; the classifier's for classify",
+        below=True,
+    ),
+    Knob(
+        "drop_path_rate",
+        "drop_path",
+        "drop path",
+        "stochastic depth of the backbone; drop_path=RATE for a constant",
+        below=True,
+        constant=True,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +107,11 @@ class TrainingStage:
     def epochs(self) -> int:
         """Number of epochs in this stage."""
         return self.stop_epoch - self.start_epoch
+
+    @property
+    def knobs(self) -> dict[str, float | None]:
+        """The value of every knob by name, in the order of `KNOBS`."""
+        return {knob.name: knob.of(self) for knob in KNOBS}
 
 
 @dataclass(frozen=True)
@@ -111,53 +183,46 @@ class ProgressiveSchedule:
         _check_integer("stages", stages, minimum=1, maximum=epochs)
         _check_integer("stride", stride, minimum=1)
         _check_image_size(image_size, stride)
-        ranges: dict[str, Range] = {
-            "randaugment": _as_range("randaugment", randaugment),
-            "mixup": _as_range("mixup", mixup),
-            "dropout": _as_range("dropout", dropout),
-            "drop_path": _as_range("drop_path", drop_path),
+        given = {
+            "randaugment": randaugment,
+            "mixup": mixup,
+            "dropout": dropout,
+            "drop_path": drop_path,
         }
+        ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
         stops = _stop_epochs(epochs, stages, durations)
         built = []
         for i in range(stages):
             fraction = 1.0 if stages == 1 else i / (stages - 1)
-            value = {name: _interpolate(pair, fraction) for name, pair in ranges.items()}
             built.append(
                 TrainingStage(
                     index=i,
                     start_epoch=stops[i - 1] if i else 0,
                     stop_epoch=stops[i],
                     image_size=_round_to(_interpolate(image_size, fraction), stride),
-                    randaugment_magnitude=value["randaugment"],
-                    mixup=value["mixup"],
-                    dropout_rate=value["dropout"],
-                    drop_path_rate=value["drop_path"],
+                    **{knob.name: _interpolate(r, fraction) for knob, r in ranges.items()},
                 )
             )
         return cls(tuple(built))
 
     @classmethod
     def fixed(
-        cls,
-        *,
-        epochs: int,
-        image_size: int,
-        randaugment: float = 0.0,
-        mixup: float = 0.0,
-        dropout: float = 0.0,
-        drop_path: float = 0.0,
-        stride: int = 32,
+        cls, *, epochs: int, image_size: int, stride: int = 32, **knobs: float
     ) -> ProgressiveSchedule:
-        """Ordinary training at one size: the special case of a single stage."""
+        """Ordinary training at one size: the special case of a single stage.
+
+        Args:
+            epochs: total number of epochs.
+            image_size: in pixels, a multiple of `stride`.
+            stride: as for `linear`.
+            knobs: a number for any of the pairs that `linear` takes, as in `mixup=0.2`.
+        """
         return cls.linear(
             epochs=epochs,
             stages=1,
             image_size=(image_size, image_size),
-            randaugment=(randaugment, randaugment),
-            mixup=(mixup, mixup),
-            dropout=(dropout, dropout),
-            drop_path=drop_path,
             stride=stride,
+            **{key: (value, value) for key, value in knobs.items()},
         )
 
     @property
@@ -169,6 +234,14 @@ class ProgressiveSchedule:
     def image_size(self) -> int:
         """The final image size in pixels: what the detector is validated and used at."""
         return self.stages[-1].image_size
+
+    def uses(self, name: str) -> bool:
+        """Tell whether any stage asks for the knob called `name`.
+
+        A host leaves a knob that is not used alone, whatever the model or the trainer has there.
+        """
+        (knob,) = [knob for knob in KNOBS if knob.name == name]
+        return any(knob.of(stage) != knob.unused for stage in self.stages)
 
     def at(self, epoch: int) -> TrainingStage:
         """Return the stage of ``epoch`` (counted from 0); raise ValueError outside the schedule."""
@@ -186,10 +259,8 @@ def _check_stage(stage: TrainingStage, index: int) -> None:
         raise ValueError(f"stop_epoch={stage.stop_epoch}: stage {index} has no epoch")
     if stage.image_size < 1:
         raise ValueError(f"image_size={stage.image_size}: must be at least 1 pixel")
-    _check_number("randaugment_magnitude", stage.randaugment_magnitude, MAX_MAGNITUDE)
-    _check_number("mixup", stage.mixup, 1.0)
-    _check_number("dropout_rate", stage.dropout_rate, 1.0, open_end=True)
-    _check_number("drop_path_rate", stage.drop_path_rate, 1.0, open_end=True)
+    for knob in KNOBS:
+        knob.check(knob.name, knob.of(stage))
 
 
 def _check_integer(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
@@ -200,10 +271,10 @@ def _check_integer(name: str, value: int, *, minimum: int, maximum: int | None =
         raise ValueError(f"{name}={value}: must be {bound}")
 
 
-def _check_number(name: str, value: float, maximum: float, *, open_end: bool = False) -> None:
+def _check_number(name: str, value: object, maximum: float, *, below: bool) -> None:
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not real or not 0 <= value <= maximum or (open_end and value == maximum):
-        bound = f"in [0, {maximum:g}" + (")" if open_end else "]")
+    if not real or not 0 <= value <= maximum or (below and value == maximum):  # type: ignore[operator]
+        bound = f"in [0, {maximum:g}" + (")" if below else "]")
         raise ValueError(f"{name}={value!r}: must be a number {bound}")
 
 
@@ -227,16 +298,15 @@ def _as_pair(name: str, value: Sequence) -> tuple:
     return value[0], value[1]
 
 
-def _as_range(name: str, value: Range | float) -> Range:
-    """Return ``value`` as a checked pair; a constant only means something for drop path."""
-    maximum = {"randaugment": MAX_MAGNITUDE}.get(name, 1.0)
-    if name == "drop_path" and isinstance(value, (int, float)):
+def _as_range(knob: Knob, value: Range | float) -> Range:
+    """Return `value` as a checked pair."""
+    if knob.constant and isinstance(value, (int, float)):
         value = (value, value)
-    low, high = _as_pair(name, value)  # type: ignore[arg-type]
+    low, high = _as_pair(knob.key, value)  # type: ignore[arg-type]
     for end, number in (("min", low), ("max", high)):
-        _check_number(f"{name} {end}", number, maximum, open_end=name in ("dropout", "drop_path"))
+        knob.check(f"{knob.key} {end}", number)
     if low > high:
-        raise ValueError(f"{name} min={low}: must not be above max={high}")
+        raise ValueError(f"{knob.key} min={low}: must not be above max={high}")
     return float(low), float(high)
 
 

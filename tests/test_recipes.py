@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from progressive.command_line import compose_config
+from progressive.config.command_line import compose_config
 from progressive.data import resolve
 from progressive.run import run
 

@@ -5,16 +5,16 @@ Importing this package imports nothing heavy; an embedded set is generated on fi
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from progressive.data.cache import cache_root
-from progressive.data.check import DatasetInfo, check_dataset, refuse_remote
+from progressive.data.classification import check_image_folder
+from progressive.data.detection import DatasetInfo, check_dataset, refuse_remote
 from progressive.data.embedded import EMBEDDED, embedded_names
-from progressive.data.errors import DatasetError, did_you_mean, shown
-from progressive.data.image_folder import check_image_folder
+from progressive.data.embedded.cache import cache_root
+from progressive.data.messages import did_you_mean, shown
 from progressive.data.pin import pin
+from progressive.errors import DatasetError, nearest
 
 __all__ = [
     "EMBEDDED",
@@ -55,8 +55,8 @@ def check(data: str, task: str) -> DatasetInfo | None:
     path = Path(data).expanduser()
     # os.path answers False for a name that the file system would refuse.
     if not {"/", "\\"} & set(data) and not os.path.exists(path):  # noqa: PTH110
-        close = difflib.get_close_matches(path.stem.lower(), embedded, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(path.absolute())
+        close = nearest(path.stem.lower(), embedded)
+        hint = f"; did you mean {close!r}?" if close else did_you_mean(path.absolute())
         raise DatasetError(
             f"data: {shown(data)} is neither a {'folder' if task == 'classify' else 'file'} nor "
             f"an embedded data set ({', '.join(embedded)}){hint or f'; give {_OWN[task]}'}"

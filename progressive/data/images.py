@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from progressive.data.errors import complaint, did_you_mean, shown
+from progressive.data.messages import complaint, did_you_mean, shown
 
 # `ultralytics.data.utils.IMG_FORMATS`, whose import would bring torch; a test compares the two.
 IMAGE_FORMATS = frozenset(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from progressive.data.cache import unwritable
-from progressive.data.check import DatasetInfo, read_yaml
+from progressive.data.detection import DatasetInfo, read_yaml
+from progressive.data.embedded.cache import unwritable
 
 
 def pin(info: DatasetInfo, folder: Path) -> DatasetInfo:

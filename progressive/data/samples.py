@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from progressive.data.errors import DatasetError
 from progressive.data.images import label_path, walk_images
+from progressive.errors import DatasetError
 
 Sample = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 

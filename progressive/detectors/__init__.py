@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from progressive.detectors.build import build_detector
     from progressive.detectors.catalog import BACKBONES, HEADS
     from progressive.detectors.classifier import build_classifier
-    from progressive.detectors.weights import WeightsError
+    from progressive.errors import WeightsError
 
 __all__ = [
     "BACKBONES",
@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "BACKBONES": "catalog",
-    "HEADS": "catalog",
-    "TimmBackbone": "backbones",
-    "WeightsError": "weights",
-    "build_classifier": "classifier",
-    "build_detector": "build",
+    "BACKBONES": "progressive.detectors.catalog",
+    "HEADS": "progressive.detectors.catalog",
+    "TimmBackbone": "progressive.detectors.backbones",
+    "WeightsError": "progressive.errors",
+    "build_classifier": "progressive.detectors.classifier",
+    "build_detector": "progressive.detectors.build",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

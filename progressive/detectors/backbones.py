@@ -15,7 +15,6 @@ from torch import nn
 from ultralytics.nn import tasks
 
 from progressive.detectors.batch_norm import keep_batch_norm
-from progressive.detectors.catalog import BackboneLayer
 from progressive.detectors.timm_features import BUILT_DROP_PATH, find_features
 
 
@@ -80,16 +79,6 @@ class TimmBackbone(nn.Module):
         """
         features = self.body((images - self.mean) / self.std)
         return [self.channel_dropout(feature) for feature in features]
-
-
-def layer_channels(layer: BackboneLayer) -> tuple[int, int, int]:
-    """Return the channels at strides 8, 16 and 32 of a backbone, without giving it any storage.
-
-    Raises:
-        InputError: the backbone cannot be built.
-    """
-    with torch.device("meta"):
-        return getattr(tasks, layer.module)(*layer.args).channels
 
 
 # The parser resolves names in the globals of its own module and offers no other registry.

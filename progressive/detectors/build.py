@@ -7,9 +7,9 @@ from pathlib import Path
 from ultralytics import RTDETR, YOLO
 
 from progressive.detectors.assemble import Classes, assemble, class_names, seeded
-from progressive.detectors.backbones import layer_channels
 from progressive.detectors.catalog import backbone_spec, check_head
 from progressive.detectors.graft import graft
+from progressive.detectors.layers import layer_channels
 from progressive.detectors.published import initial_weights
 from progressive.detectors.weights import load_weights
 

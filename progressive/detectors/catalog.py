@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar
 
-from progressive.checks import suggest
 from progressive.detectors.timm_names import check_timm_name
-from progressive.errors import InputError
+from progressive.errors import InputError, suggest
 
 #: Strides of the feature maps that every backbone hands to the neck.
 STRIDES = (8, 16, 32)
@@ -83,7 +81,6 @@ class DesignSpec:
         Its variant is checked when it is built; see `gradient_path`.
         """
         check_fractions(width, depth)
-        import_module("progressive.detectors.gradient_path")  # registers the class with the parser
         given = () if variant is None else (variant,)
         return BackboneLayer("GradientPathBackbone", (self.design, width, depth, *given))
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from timm.models._features import FeatureInfo
@@ -19,8 +19,8 @@ from torch import nn
 from ultralytics import RTDETR, YOLO
 from ultralytics.utils import IterableSimpleNamespace
 
-from progressive.detectors.checkpoint_calls import refuse_calls
 from progressive.errors import InputError
+from progressive.safe_pickle import ForbiddenPickleError, inspect_pickle
 
 #: Packages whose layers a detector is made of.
 PACKAGES = ("torch.nn.modules.", "ultralytics.nn.", "timm.", "progressive.detectors.")
@@ -38,7 +38,7 @@ def load_detector(path: Path) -> YOLO | RTDETR:
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         layers = [_layer(path, name) for name in names]
-        refuse_calls(path, frozenset(names))
+        _refuse_calls(path, frozenset(names))
         # The real load under the same restriction, in case the scan can be deceived.
         with torch.serialization.safe_globals(layers):
             torch.load(path, map_location="meta", weights_only=True)
@@ -47,6 +47,19 @@ def load_detector(path: Path) -> YOLO | RTDETR:
             raise
         raise InputError(f"{path}: is not a checkpoint that can be read: {error}") from error
     return YOLO(path)
+
+
+def _refuse_calls(path: Path, layers: frozenset[str]) -> None:
+    """Refuse a checkpoint that calls a layer's constructor, which may load other files."""
+    with ZipFile(path) as archive:
+        found = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if len(found) != 1:
+            raise ValueError("must hold one data.pkl")
+        with archive.open(found[0]) as stream:
+            try:
+                inspect_pickle(stream, uncallable=layers)
+            except ForbiddenPickleError as error:
+                raise InputError(f"{path}: {error}, which no saved detector does") from None
 
 
 def _layer(path: Path, name: str) -> Any:

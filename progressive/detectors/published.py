@@ -9,8 +9,8 @@ import timm
 import torch
 
 from progressive.detectors.catalog import BackboneSpec, DesignSpec
-from progressive.detectors.weights import LISTED, WeightsError, read_weights
-from progressive.errors import InputError
+from progressive.detectors.weights import LISTED, read_weights
+from progressive.errors import InputError, WeightsError
 
 
 def initial_weights(

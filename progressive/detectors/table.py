@@ -9,10 +9,9 @@ from json import dumps
 import torch
 from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
-from ultralytics.nn import tasks
 
-from progressive.detectors import backbones  # noqa: F401  registers TimmBackbone
 from progressive.detectors.catalog import BACKBONES, HEADS, backbone_spec
+from progressive.detectors.layers import build_on_meta
 
 #: Marks in a markdown file between which the tables stand.
 BEGIN, END = "<!-- detectors:begin -->", "<!-- detectors:end -->"
@@ -47,7 +46,7 @@ def measure(name: str, size: int) -> Row:
     layer = backbone_spec(name).layer()
     counter = FlopCounterMode(display=False)
     with torch.device("meta"), torch.no_grad():
-        backbone = getattr(tasks, layer.module)(*layer.args).eval()
+        backbone = build_on_meta(layer).eval()
         with counter:
             maps = backbone(torch.zeros(1, 3, size, size))
     handed_out = {size // feature.shape[2]: feature.shape[1] for feature in maps}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from progressive.errors import InputError
+from progressive.errors import InputError, suggest
 
 # How timm declares a model, perhaps with another decorator in between.
 _DECLARATION = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
@@ -24,9 +23,8 @@ def check_timm_name(name: str) -> None:
     model = name.partition(".")[0]
     known = timm_names()
     if model not in known:
-        near = get_close_matches(model, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; timm.list_models() lists what it has"
-        raise InputError(f"timm has no model {name!r}{hint}")
+        hint = suggest(model, known, "timm.list_models() lists what it has")
+        raise InputError(f"timm has no model {name!r}; {hint}")
 
 
 @cache

@@ -11,14 +11,10 @@ from safetensors.torch import load_file
 from torch import nn
 from ultralytics.utils import LOGGER
 
-from progressive.errors import InputError
+from progressive.errors import WeightsError
 
 #: Keys of one kind that an error lists by name.
 LISTED = 20
-
-
-class WeightsError(InputError):
-    """Weights that cannot be had, cannot be read or do not fit."""
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -32,14 +32,11 @@ def trace_backbone(
         spec = backbone_spec(name)  # before torch is loaded, as it is where typing errors end
 
         import torch
-        from ultralytics.nn import tasks
 
-        from progressive.detectors import backbones  # noqa: F401  registers TimmBackbone
+        from progressive.detectors.layers import build_on_meta
         from progressive.gradients.trace import trace
 
-        layer = spec.layer(depth=depth, variant=variant)
-        with torch.device("meta"):
-            module = getattr(tasks, layer.module)(*layer.args)
+        module = build_on_meta(spec.layer(depth=depth, variant=variant))
     except ValueError as error:
         label = "" if str(error).startswith("backbone=") else f"backbone={name}: "
         raise InputError(f"{label}{error}") from error

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from progressive.checks import ConfigError, boolean, choice, number, optional, suggest, text
-from progressive.data.cache import cache_root
+from progressive.config.checks import boolean, choice, number, optional, text
+from progressive.config.keys import Key
+from progressive.data.embedded.cache import cache_root
 from progressive.detectors.catalog import TIMM
-from progressive.errors import InputError
+from progressive.errors import ConfigError, InputError, suggest
 from progressive.gradients.backbone import trace_backbone
-from progressive.keys import Key
 from progressive.machine import stay_offline
 
 KEYS: dict[str, Key] = {

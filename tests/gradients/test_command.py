@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from progressive.checks import ConfigError
+from progressive.errors import ConfigError
 from progressive.gradients import command as gradients
 
 

@@ -1,0 +1,1 @@
+"""The configuration: what may be written, what it means, and how Hydra composes it."""

@@ -1,0 +1,220 @@
+"""Check a user's detection data set before anything heavy is imported.
+
+Every failure is one line that names the file, the field, the value and what would be right. A
+data yaml is treated as hostile: it is read with `yaml.safe_load`, and its `download` field, which
+Ultralytics executes when images are missing, is never executed here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from progressive.data.images import dataset_root, image_paths, label_path, resolve_entry
+from progressive.data.label_cache import refuse_hostile_cache
+from progressive.data.messages import complaint, did_you_mean, shown
+from progressive.errors import DatasetError, nearest
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")
+YAML_SUFFIXES = (".yaml", ".yml")
+SPLIT_FIELDS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A data set that has been checked."""
+
+    source: Path
+    """What Ultralytics takes as `data`, absolute: the data yaml, or for classify the folder."""
+    root: Path
+    """Folder that the images are looked for from, absolute."""
+    names: tuple[str, ...]
+    """Class names by class index."""
+    train_images: int
+    val_images: int
+
+
+def check_dataset(path: str | Path) -> DatasetInfo:
+    """Check an Ultralytics detection `data.yaml` and the files it points to.
+
+    A relative `path` in it is looked for beside the yaml first, then in the working folder (where
+    alone Ultralytics looks: see `progressive.data.pin`). Nothing is written or downloaded.
+
+    Raises:
+        DatasetError: anything that would stop training, or make it fetch or execute something.
+    """
+    try:
+        return _check(path)
+    except DatasetError:
+        raise
+    except (OSError, ValueError) as error:
+        # A folder without read permission, a name too long for the file system, a null byte.
+        raise DatasetError(f"{path}: data: cannot be read: {error}") from error
+
+
+def _check(path: str | Path) -> DatasetInfo:
+    file = _yaml_file(path)
+    data = read_yaml(file)
+    names = _names(file, data)
+    root = dataset_root(file, data)
+    train, val = (_count_split(file, data, root, field) for field in SPLIT_FIELDS)
+    return DatasetInfo(file, root, names, train, val)
+
+
+def refuse_remote(value: str) -> None:
+    """Refuse what would have to be downloaded or unpacked.
+
+    Raises:
+        DatasetError: `value` is a URL, an `ul://` name or an archive.
+    """
+    # Two letters at least before the colon, so that a Windows drive is no URL; and one slash is
+    # enough, because that is what `Path` leaves of two.
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:/", value):
+        problem = f"{shown(value)} is remote and nothing is downloaded"
+    elif value.lower().endswith(ARCHIVES):
+        problem = f"{shown(value)} is an archive and nothing is unpacked"
+    else:
+        return
+    raise DatasetError(f"data: {problem}; fetch and unpack it yourself, then give its path")
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Return the mapping in a yaml file.
+
+    Raises:
+        DatasetError: the file cannot be read, is not YAML, or holds no mapping.
+    """
+    try:
+        # UTF-8 and nothing else, as Ultralytics reads it: never two readings of one file.
+        data = yaml.safe_load(file.read_text("utf-8-sig"))
+    except OSError as error:
+        raise complaint(file, "data", f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: bytes that are not UTF-8, or a date such as 2024-99-99.
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise complaint(file, "data", f"is not valid YAML{where}: {reason}") from error
+    if not isinstance(data, dict):
+        raise complaint(
+            file, "data", f"must be a mapping with train, val and names, not {_kind(data)}"
+        )
+    return data
+
+
+def _yaml_file(path: str | Path) -> Path:
+    """Return the absolute path of an existing yaml file, or say what is there instead."""
+    refuse_remote(str(path))
+    file = Path(path).expanduser().absolute()
+    if file.is_dir():
+        inside = next((p for s in YAML_SUFFIXES for p in sorted(file.glob(f"*{s}"))), None)
+        hint = (
+            f"; did you mean '{inside}'?"
+            if inside
+            else "; give the data.yaml of the data set (or task=classify)"
+        )
+        raise complaint(file, "data", f"is a folder{hint}")
+    if not file.exists():
+        hint = did_you_mean(file) or "; give the path of a data.yaml"
+        raise complaint(file, "data", f"does not exist{hint}")
+    if file.suffix not in YAML_SUFFIXES:
+        raise complaint(file, "data", f"must end in .yaml or .yml, not {file.suffix!r}")
+    return file
+
+
+def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
+    """Return the class names; `class_0`, `class_1`... when only `nc` is given."""
+    names, count = data.get("names"), data.get("nc")
+    if count is not None:
+        count = _class_count(file, count)
+    if names is None:
+        if count is None:
+            problem = f"missing; list the class names{_misspelt(data, 'names')}"
+            raise complaint(file, "names", problem)
+        return tuple(f"class_{index}" for index in range(count))
+    listed = _name_list(file, names)
+    if count is not None and count != len(listed):
+        raise complaint(file, "nc", f"{count} but names lists {len(listed)} classes; remove nc")
+    return listed
+
+
+def _class_count(file: Path, value: object) -> int:
+    """Return `nc`; integer-like values such as '10' or 10.0 pass, as they do in Ultralytics."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = float(value)
+        if number != int(number) or number < 1:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise complaint(file, "nc", f"{shown(value)} must be a whole number, 1 or more") from None
+    return int(number)
+
+
+def _name_list(file: Path, names: object) -> tuple[str, ...]:
+    """Return names given as a list, or as a mapping from 0, 1, ... to names."""
+    if isinstance(names, dict):
+        try:
+            names = {int(index): name for index, name in names.items()}
+        except (TypeError, ValueError):
+            problem = f"{shown(list(names))} as keys; must be the class indices 0, 1, 2, ..."
+            raise complaint(file, "names", problem) from None
+        if sorted(names) != list(range(len(names))):
+            last = len(names) - 1
+            problem = f"has the indices {shown(sorted(names))}; must be 0 to {last} without gaps"
+            raise complaint(file, "names", problem)
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list):
+        raise complaint(file, "names", f"must be a list or a mapping, not {_kind(names)}")
+    if not names:
+        raise complaint(file, "names", "is empty; name at least one class")
+    for index, name in enumerate(names):
+        if name is None or isinstance(name, list | dict):
+            raise complaint(file, f"names[{index}]", f"{shown(name)} must be a name")
+    return tuple(str(name) for name in names)
+
+
+def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> int:
+    """Return the number of images of a split, having found at least one of them labelled."""
+    value = data.get(field)
+    if field == "val" and "val" not in data:  # Ultralytics takes this spelling too.
+        value = data.get("validation")
+    if value is None:
+        problem = f"missing; give a folder of images or a .txt list{_misspelt(data, field)}"
+        raise complaint(file, field, problem)
+    entries = value if isinstance(value, list) else [value]
+    if not entries or not all(isinstance(entry, str) and entry for entry in entries):
+        problem = f"{shown(value)} must be a folder of images, a .txt list, or a list of these"
+        raise complaint(file, field, problem)
+    images: list[str] = []
+    for entry in entries:
+        images += image_paths(file, data, field, resolve_entry(root, entry))
+    # Stops at the first label, so a labelled data set costs one look-up whatever its size.
+    if not any(Path(label_path(image)).is_file() for image in images):
+        problem = (
+            f"{shown(value)} has {len(images)} images and no label; "
+            f"expected for example '{label_path(images[0])}'"
+        )
+        raise complaint(file, field, problem)
+    # By folder first: a data set has many images and few folders.
+    for folder in {image.rpartition(os.sep)[0] for image in images}:
+        labels = Path(label_path(f"{folder}{os.sep}any.jpg")).parent
+        refuse_hostile_cache(labels.with_suffix(".cache"))
+    return len(images)
+
+
+def _misspelt(data: dict[str, Any], field: str) -> str:
+    keys = [key for key in data if isinstance(key, str)]
+    close = nearest(field, keys)
+    return f" (did you mean {field!r} by {close!r}?)" if close else ""
+
+
+def _kind(value: object) -> str:
+    """Describe a value of the wrong type the way the author of the yaml would."""
+    kinds = {"NoneType": "empty", "dict": "a mapping", "list": "a list"}
+    return kinds.get(type(value).__name__, shown(value))

@@ -1,0 +1,260 @@
+"""Progressive learning in a Lightning trainer.
+
+    schedule = ProgressiveSchedule.linear(epochs=24, stages=4, image_size=(320, 640), ...)
+    trainer = Trainer(max_epochs=schedule.epochs, callbacks=[ProgressiveCallback(schedule)])
+    trainer.fit(model, datamodule=ProgressiveDataModule(make_loader, val_loader))
+
+A data module of your own takes part if it has ``set_training_stage(stage)`` and makes a new loader,
+with what that stage says, whenever its ``train_dataloader()`` is called. What each event does::
+
+    trainer.fit(...)
+        setup                       refuse settings under which a schedule cannot hold; first stage
+        on_load_checkpoint          stage of the resumed epoch
+        on_fit_start                refuse a model without the layers the schedule needs
+        (train_dataloader)
+        on_train_start              stage of the epoch that really comes first
+        for epoch in epochs:
+            (train_dataloader, if a new stage begins)
+            for batch in loader:
+                on_train_batch_start    end of the reload
+            (validation)
+            on_train_epoch_end      log the stage; hand over the next one and ask for the reload
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from progressive.errors import InputError
+from progressive.hosts.shared.rates import apply_schedule
+from progressive.schedule import ProgressiveSchedule, TrainingStage
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+
+
+def _base(name: str) -> Any:
+    """Return a class that derives from Lightning's class ``name``, under either import name.
+
+    ``lightning.pytorch`` and ``pytorch_lightning`` are the same code but not the same classes, and
+    a trainer accepts those of its own package only. So derive from all that are installed.
+    """
+    packages = {"lightning": "lightning.pytorch", "pytorch_lightning": "pytorch_lightning"}
+    modules = [module for package, module in packages.items() if find_spec(package)]
+    if not modules:
+        raise ImportError("Lightning is missing: pip install 'progressive-learning[lightning]'")
+    return type(name, tuple(getattr(import_module(module), name) for module in modules), {})
+
+
+_Callback: Any = _base("Callback")
+_LightningDataModule: Any = _base("LightningDataModule")
+
+
+class TakesTrainingStage(Protocol):
+    """What a data module must offer, and a LightningModule may."""
+
+    def set_training_stage(self, stage: TrainingStage) -> None:
+        """Take what training uses from the next call of ``train_dataloader`` on."""
+
+
+class ProgressiveCallback(_Callback):
+    """Apply a `ProgressiveSchedule` to a Lightning trainer.
+
+    The data module, or a LightningModule that has the loaders itself, is told every stage through
+    ``set_training_stage``; a LightningModule beside a data module is told as well if it has that
+    method. Loaders are rebuilt at boundaries only, the one of validation never. If the schedule has
+    dropout or drop path, the rates of the model's layers are set; otherwise they are left alone.
+
+    Args:
+        schedule: what to train when; the trainer must have as many ``max_epochs``.
+
+    Raises:
+        InputError: from ``trainer.fit``, in settings under which the schedule cannot hold.
+    """
+
+    def __init__(self, schedule: ProgressiveSchedule) -> None:
+        if not isinstance(schedule, ProgressiveSchedule):
+            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        self.schedule = schedule
+        self.stage: TrainingStage | None = None
+        self._replaced_loader: int | None = None  # id of the old loader during a reload
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what cannot work; hand over the first stage."""
+        if stage == "fit":
+            _refuse(self.schedule, trainer, pl_module)
+            self.stage = None
+            self._enter(trainer, pl_module, trainer.current_epoch)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Hand over the stage of a resumed run before its first loader is made."""
+        if trainer.training:
+            self._enter(trainer, pl_module, checkpoint["epoch"])
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Refuse a model without the layers that the schedule needs, be it in the last stage."""
+        apply_schedule(pl_module, self.schedule, self.schedule.stages[-1])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make sure of the stage: only now has Lightning settled which epoch comes first.
+
+        A checkpoint written when an epoch ends carries the number of that epoch, and is resumed
+        with the next one.
+        """
+        if self._enter(trainer, pl_module, trainer.current_epoch):
+            self._request_reload(trainer)
+        else:
+            self._begin(pl_module)
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ARG002 - the event's signature
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """End a reload; not when the epoch starts, an event that some resumed runs leave out."""
+        if self._replaced_loader is None:
+            return
+        if id(trainer.train_dataloader) == self._replaced_loader:
+            raise InputError(
+                "train_dataloader() returned the loader of the stage before: it must make a new "
+                "one at every call, since running workers never see a change of their data set"
+            )
+        self._end_reload(trainer)
+        self._begin(pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the stage of this epoch and prepare the next."""
+        assert self.stage is not None
+        shown = {"index": self.stage.index, "image_size": self.stage.image_size, **self.stage.knobs}
+        values = {f"progressive/{k}": float(v) for k, v in shown.items() if v is not None}
+        pl_module.log_dict(values, sync_dist=True)  # equal everywhere, but Lightning insists
+        upcoming = trainer.current_epoch + 1
+        if upcoming < self.schedule.epochs and self._enter(trainer, pl_module, upcoming):
+            self._request_reload(trainer)
+
+    def on_exception(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002 - the event's signature
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        """Leave the trainer as it was found."""
+        self._end_reload(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Leave the trainer as it was found: it may have stopped early, just before a reload."""
+        self._end_reload(trainer)
+
+    def _enter(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> bool:
+        """Hand over the stage of ``epoch``; return whether that is a change."""
+        # The checkpoint of a finished run carries the epoch after the last one.
+        stage = self.schedule.at(min(epoch, self.schedule.epochs - 1))
+        if stage == self.stage:
+            return False
+        self.stage = stage
+        for receiver in _receivers(trainer, pl_module):
+            receiver.set_training_stage(stage)
+        return True
+
+    def _request_reload(self, trainer: Trainer) -> None:
+        """Have Lightning rebuild the training loader before the next epoch, and only then.
+
+        It looks at this attribute whenever an epoch starts, and again for every validation, by
+        which time `_end_reload` has taken it back. Its own way of reloading keeps the length of the
+        epoch, on which logging and progress bars depend, in step with the loader.
+        """
+        self._replaced_loader = id(trainer.train_dataloader)
+        trainer.reload_dataloaders_every_n_epochs = 1
+
+    def _end_reload(self, trainer: Trainer) -> None:
+        if self._replaced_loader is not None:
+            self._replaced_loader = None
+            trainer.reload_dataloaders_every_n_epochs = 0
+
+    def _begin(self, pl_module: LightningModule) -> None:
+        """Bring the model to the stage its loader already has."""
+        assert self.stage is not None
+        apply_schedule(pl_module, self.schedule, self.stage)
+        pl_module.print(  # below the progress bar, on the first process only
+            f"Stage {self.stage.index + 1}/{len(self.schedule.stages)} from epoch "
+            f"{self.stage.start_epoch}: {self.stage.image_size} px"
+        )
+
+
+class ProgressiveDataModule(_LightningDataModule):
+    """Loaders made by a function, for those who need no data module of their own.
+
+    Args:
+        make_loader: returns a new loader of the training set, whose images have
+            ``stage.image_size`` and are augmented as the stage says.
+        val_loader: validation at the schedule's final size, in every stage.
+    """
+
+    def __init__(
+        self,
+        make_loader: Callable[[TrainingStage], Iterable[Any]],
+        val_loader: Iterable[Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.make_loader = make_loader
+        self.val_loader = val_loader
+        self.stage: TrainingStage | None = None
+
+    def set_training_stage(self, stage: TrainingStage) -> None:
+        """Take the stage of the next training loader."""
+        self.stage = stage
+
+    def train_dataloader(self) -> Iterable[Any]:
+        """Return a new loader for the current stage."""
+        if self.stage is None:
+            raise InputError(
+                "ProgressiveDataModule: give the trainer a ProgressiveCallback as well"
+            )
+        return self.make_loader(self.stage)
+
+    def val_dataloader(self) -> Iterable[Any]:
+        """Return the validation loader, always the same."""
+        return [] if self.val_loader is None else self.val_loader
+
+
+def _receivers(trainer: Trainer, pl_module: LightningModule) -> list[TakesTrainingStage]:
+    """Whom to tell the stage: data module and LightningModule, as far as they can take it."""
+    candidates = (trainer.datamodule, pl_module)
+    return [taker for taker in candidates if hasattr(taker, "set_training_stage")]
+
+
+def _refuse(schedule: ProgressiveSchedule, trainer: Trainer, pl_module: LightningModule) -> None:
+    """Raise InputError if the schedule cannot hold in this trainer."""
+    # A debugging run of a few batches, for which Lightning sets the limits itself.
+    if not trainer.fast_dev_run:
+        if trainer.max_epochs != schedule.epochs:
+            raise InputError(
+                f"max_epochs={trainer.max_epochs}: the schedule has {schedule.epochs} epochs; "
+                "give the trainer as many"
+            )
+        if trainer.max_steps != -1:
+            raise InputError(
+                f"max_steps={trainer.max_steps}: would end training inside the schedule; "
+                "leave it at -1"
+            )
+    every = trainer.reload_dataloaders_every_n_epochs
+    if every:
+        raise InputError(
+            f"reload_dataloaders_every_n_epochs={every}: the callback reloads the training loader "
+            "at every boundary itself; leave it at 0"
+        )
+    if sum(isinstance(callback, ProgressiveCallback) for callback in trainer.callbacks) > 1:
+        raise InputError("callbacks: more than one ProgressiveCallback; a trainer takes one")
+    source = trainer.datamodule or pl_module
+    if not hasattr(source, "set_training_stage"):
+        raise InputError(
+            f"{type(source).__name__}: makes the loaders, but has no set_training_stage(stage) to "
+            "take the image size from; add it or use ProgressiveDataModule(make_loader)"
+        )

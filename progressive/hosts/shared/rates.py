@@ -1,0 +1,74 @@
+"""Set the rates of a stage in a model that brings its own layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from progressive.errors import InputError
+from progressive.regularize import set_channel_dropout, set_drop_path, set_dropout
+from progressive.schedule import ProgressiveSchedule, TrainingStage
+
+
+def apply_schedule(model: nn.Module, schedule: ProgressiveSchedule, stage: TrainingStage) -> None:
+    """Set those rates of a stage that the schedule has anywhere, and leave the model's own others.
+
+    Raises:
+        InputError: a rate is above 0 and the model has no layer to set it in.
+    """
+    if any(each.dropout_rate for each in schedule.stages):
+        apply_dropout(model, stage.dropout_rate)
+    if any(each.drop_path_rate for each in schedule.stages):
+        apply_drop_path(model, stage.drop_path_rate)
+
+
+def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
+    """Set dropout, channel dropout and stochastic depth of a model to the rates of a stage.
+
+    A rate of 0 is set as well: with a schedule that has no dropout, a model's own would be lost.
+    Use `apply_schedule` for such a model.
+
+    Args:
+        model: any module tree, wrapped for multi-GPU or not; pass a part, such as the head, to
+            leave the rest as it was built.
+        stage: whose rates to set, from the next forward pass in training mode.
+
+    Raises:
+        InputError: a rate is above 0 and the model has no layer to set it in.
+    """
+    apply_dropout(model, stage.dropout_rate)
+    apply_drop_path(model, stage.drop_path_rate)
+
+
+def apply_dropout(model: nn.Module, rate: float) -> None:
+    """Set dropout of every kind; InputError if ``rate`` is above 0 and there is none."""
+    found = set_channel_dropout(model, rate) + set_dropout(model, rate)
+    found += _set_functional_dropout(model, rate)
+    if rate > 0 and not found:
+        raise InputError(
+            f"dropout_rate={rate:g}: the model has neither nn.Dropout nor nn.Dropout2d; insert one "
+            "or leave dropout at 0 in the schedule"
+        )
+
+
+def apply_drop_path(model: nn.Module, rate: float) -> None:
+    """Set stochastic depth; InputError if ``rate`` is above 0 and there is none to set."""
+    if not set_drop_path(model, rate) and rate > 0:
+        raise InputError(
+            f"drop_path_rate={rate:g}: the model has no stochastic depth that can be set; build it "
+            "in and leave drop_path at 0 in the schedule"
+        )
+
+
+def _set_functional_dropout(model: nn.Module, rate: float) -> int:
+    """Set the number ``dropout`` that modules without a dropout layer hand to ``F.dropout``.
+
+    DETR and its relatives in transformers are built so. PyTorch's own modules are left alone: in
+    `nn.MultiheadAttention` the name means the dropout of attention weights.
+    """
+    modules: list[Any] = [m for m in model.modules() if not type(m).__module__.startswith("torch.")]
+    found = [m for m in modules if type(getattr(m, "dropout", None)) in (float, int)]
+    for module in found:
+        module.dropout = float(rate)
+    return len(found)

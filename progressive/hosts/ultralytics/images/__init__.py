@@ -1,0 +1,1 @@
+"""Load images at the size of the stage."""

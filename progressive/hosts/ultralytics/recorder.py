@@ -1,0 +1,120 @@
+"""Keep the records of a training in an Ultralytics trainer: plan, epochs, stages, summary."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import LOGGER
+
+from progressive.cost import seconds_left
+from progressive.runs import records, report
+from progressive.schedule import ProgressiveSchedule
+
+#: Ultralytics' name of each metric we record, and ours.
+METRICS = {
+    "metrics/mAP50(B)": "mAP50",
+    "metrics/mAP50-95(B)": "mAP50_95",
+    "metrics/mAP50(M)": "mask_mAP50",
+    "metrics/mAP50-95(M)": "mask_mAP50_95",
+    "metrics/mAP50(P)": "pose_mAP50",
+    "metrics/mAP50-95(P)": "pose_mAP50_95",
+    "metrics/accuracy_top1": "accuracy_top1",
+}
+
+
+class Recorder:
+    """Time each epoch and write what happened into the run folder; for the main process only.
+
+    Args:
+        schedule: what is trained when.
+        config: text to keep as ``config.yaml`` in the run folder.
+    """
+
+    def __init__(self, schedule: ProgressiveSchedule, config: str | None = None) -> None:
+        self.schedule = schedule
+        self.config = config
+        self.epochs: list[records.EpochRecord] = []
+        self._started = time.time()
+        self._seconds_before = 0.0
+        self._epoch_started: float | None = None
+        self._train_seconds: float | None = None
+
+    def start_run(self) -> None:
+        """Start the clock of the whole run."""
+        self._started = time.time()
+
+    def write_plan(self, folder: Path, start_epoch: int) -> None:
+        """Write plan and configuration, and take up the records of a resumed run."""
+        done = records.read_epochs(folder) if start_epoch else []
+        self.epochs = [record for record in done if record.epoch < start_epoch]
+        self._seconds_before = sum(r.train_seconds + r.validation_seconds for r in self.epochs)
+        records.write_json(folder / records.PLAN, records.plan(self.schedule))
+        if self.config is not None:
+            records.write_text(folder / "config.yaml", self.config)
+
+    def start_epoch(self) -> None:
+        """Start the clock of an epoch's training."""
+        self._epoch_started = time.perf_counter()
+
+    def end_training(self) -> None:
+        """Stop it, before validation starts."""
+        if self._epoch_started is not None:
+            self._train_seconds = time.perf_counter() - self._epoch_started
+
+    def end_epoch(self, trainer: BaseTrainer, *, validated: bool) -> None:
+        """Record the epoch and say how much time is left.
+
+        The evaluation of the best weights after the last epoch ends here too, and is no epoch.
+        """
+        if self._train_seconds is None or self._epoch_started is None:
+            return
+        stage = self.schedule.at(trainer.epoch)
+        metrics = _metrics(trainer.metrics)
+        self.epochs.append(
+            records.EpochRecord(
+                epoch=trainer.epoch,
+                stage=stage.index,
+                image_size=stage.image_size,
+                knobs=stage.knobs,
+                images=len(trainer.train_loader.dataset),
+                train_seconds=self._train_seconds,
+                validation_seconds=time.perf_counter() - self._epoch_started - self._train_seconds,
+                metrics=metrics if validated else dict.fromkeys(metrics),
+            )
+        )
+        self._train_seconds = None
+        folder = Path(trainer.save_dir)
+        records.write_epochs(folder, self.epochs)
+        records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
+        if trainer.epoch + 1 < trainer.epochs:
+            LOGGER.info(f"About {report.duration(self.seconds_left())} left.")
+
+    def end_run(self, trainer: BaseTrainer) -> None:
+        """Write what the run came to, with the metrics of the best checkpoint."""
+        result = records.summary(
+            self.schedule,
+            self.epochs,
+            metrics=_metrics(trainer.metrics),
+            total_seconds=self._seconds_before + time.time() - self._started,
+        )
+        records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
+        LOGGER.info(f"\n{report.stage_table(result['stages'])}")
+
+    def seconds_left(self) -> float:
+        """Predict the remaining seconds of training and validation from the epochs so far."""
+        measured: dict[int, list[float]] = {}
+        for record in self.epochs:
+            measured.setdefault(record.image_size, []).append(record.train_seconds)
+        done = self.epochs[-1].epoch + 1
+        mean = {size: sum(seconds) / len(seconds) for size, seconds in measured.items()}
+        validation = sum(r.validation_seconds for r in self.epochs) / len(self.epochs)
+        left = self.schedule.epochs - done
+        return seconds_left(self.schedule, done, mean) + left * validation
+
+
+def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:
+    """Pick the scores we report out of Ultralytics' metrics, which depend on the task."""
+    found = metrics or {}
+    return {ours: float(found[theirs]) for theirs, ours in METRICS.items() if theirs in found}

@@ -1,0 +1,172 @@
+"""What happened in a run, written as it happens: one row per epoch, and what follows from them.
+
+Every file is replaced whole, so a run that is killed leaves complete files behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from progressive.cost import relative_cost, stage_cost
+from progressive.schedule import KNOBS, ProgressiveSchedule
+
+EPOCHS, STAGES, PLAN, SUMMARY = "epochs.csv", "stages.csv", "plan.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of training.
+
+    Attributes:
+        epoch: counted from 0.
+        stage: index of the stage it belongs to.
+        image_size: in pixels.
+        images: in the training set.
+        train_seconds: of training, validation left out.
+        validation_seconds: of validation, and of what follows it in the epoch.
+        knobs: value of every knob by name; None for one left to the host.
+        metrics: those of the task: mAP50 and mAP50_95 of a detector, accuracy_top1 of a
+            classifier; None where the epoch was not validated.
+    """
+
+    epoch: int
+    stage: int
+    image_size: int
+    images: int
+    train_seconds: float
+    validation_seconds: float
+    knobs: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+#: Columns of ``epochs.csv`` around those of the knobs, and what is in them.
+_BEFORE = {"epoch": int, "stage": int, "image_size": int}
+_AFTER = {"images": int, "train_seconds": float, "validation_seconds": float}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace ``path`` by ``rows``, whose first one names the columns; None becomes empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
+    """Write ``epochs.csv``: a row for each epoch, whose last columns are the metrics."""
+    rows = [
+        {
+            **{name: getattr(record, name) for name in _BEFORE},
+            **record.knobs,
+            **{name: getattr(record, name) for name in _AFTER},
+            **record.metrics,
+        }
+        for record in records
+    ]
+    write_csv(folder / EPOCHS, rows)
+
+
+def read_epochs(folder: Path) -> list[EpochRecord]:
+    """Read ``epochs.csv`` back; an absent file means no epoch is done."""
+    path = folder / EPOCHS
+    if not path.exists():
+        return []
+    kinds = {**_BEFORE, **_AFTER}
+    names = [knob.name for knob in KNOBS]
+    records = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            known = {name: kind(row.pop(name)) for name, kind in kinds.items()}
+            values = {name: float(value) if value else None for name, value in row.items()}
+            # An earlier version may not have had all the knobs.
+            knobs = {name: values.pop(name, None) for name in names}
+            records.append(EpochRecord(**known, knobs=knobs, metrics=values))
+    return records
+
+
+def plan(schedule: ProgressiveSchedule) -> dict[str, Any]:
+    """Return the plan as written to ``plan.json``: the stages and their pixel cost."""
+    return {
+        "epochs": schedule.epochs,
+        "image_size": schedule.image_size,
+        "pixel_cost": relative_cost(schedule),
+        "stages": [
+            {**asdict(stage), "pixel_cost": stage_cost(schedule, stage)}
+            for stage in schedule.stages
+        ],
+    }
+
+
+def stage_rows(
+    schedule: ProgressiveSchedule, records: Sequence[EpochRecord]
+) -> list[dict[str, Any]]:
+    """Sum the epochs of each stage that has begun; the metrics are those at its end."""
+    rows = []
+    for stage in schedule.stages:
+        inside = [r for r in records if stage.start_epoch <= r.epoch < stage.stop_epoch]
+        if not inside:
+            continue
+        seconds = sum(r.train_seconds for r in inside)
+        validated = [r for r in inside if None not in r.metrics.values()]
+        rows.append(
+            {
+                "stage": stage.index,
+                "image_size": stage.image_size,
+                "start_epoch": stage.start_epoch,
+                "stop_epoch": inside[-1].epoch + 1,
+                **stage.knobs,
+                "seconds": seconds,
+                "images_per_second": sum(r.images for r in inside) / seconds,
+                **(validated or inside)[-1].metrics,
+            }
+        )
+    return rows
+
+
+def summary(
+    schedule: ProgressiveSchedule,
+    records: Sequence[EpochRecord],
+    *,
+    metrics: Mapping[str, float | None],
+    total_seconds: float,
+) -> dict[str, Any]:
+    """Return what a finished run comes to, as written to ``summary.json``.
+
+    Args:
+        schedule: what was trained.
+        records: its epochs.
+        metrics: of the best checkpoint at the final size.
+        total_seconds: from the call to train until the end, set-up and validation included.
+    """
+    return {
+        "metrics": dict(metrics),
+        "seconds": {
+            "train": sum(r.train_seconds for r in records),
+            "validation": sum(r.validation_seconds for r in records),
+            "total": total_seconds,
+        },
+        "epochs": len(records),
+        "pixel_cost": relative_cost(schedule),
+        "stages": stage_rows(schedule, records),
+    }

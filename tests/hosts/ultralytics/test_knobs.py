@@ -1,0 +1,84 @@
+"""Each knob, seen in the pixels and in the layers of a live trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ultralytics import YOLO
+
+from progressive.detectors.build import build_detector
+from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.schedule import ProgressiveSchedule
+
+LEVELS = set(range(5, 255, 20))
+
+
+@pytest.fixture
+def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
+    """Train with ``schedule`` on flat images and return the recorded batches of each epoch."""
+
+    def train(schedule, model=None):
+        recorder = make_recorder()
+        model = model or YOLO("yolov8n.yaml")
+        ProgressiveCallback(schedule).attach(model)
+        model.train(
+            trainer=recorder,
+            data=str(flat_data),
+            project=str(tmp_path),
+            name="r",
+            **{**fast, **plain, "batch": 13, "nbs": 13, "val": False, "save": False},
+        )
+        return recorder.batches, model
+
+    return train
+
+
+def changed_share(batches):
+    """Return the share of images whose grey level is none that the data set has."""
+    centers = [image[:, 16, 16] for batch in batches for image in batch["images"]]
+    levels = [(c * 255).round().int().tolist() for c in centers]
+    return float(np.mean([not set(level) <= LEVELS for level in levels]))
+
+
+def test_without_strength_pixels_are_untouched(train_epochs):
+    schedule = ProgressiveSchedule.linear(epochs=3, stages=1, image_size=(32, 32))
+    batches, _ = train_epochs(schedule)
+    # Ultralytics' own defaults change one image in a hundred.
+    assert changed_share(batches) < 0.05
+
+
+@pytest.mark.slow
+def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
+    schedule = ProgressiveSchedule.linear(epochs=40, stages=2, image_size=(32, 32), mixup=(0, 0.5))
+    batches, _ = train_epochs(schedule)
+    first = [b for b in batches if b["epoch"] < 20]
+    second = [b for b in batches if b["epoch"] >= 20]
+    assert changed_share(first) < 0.05
+    # 260 images at p = 0.5; an image blended with itself (1 in 13) looks unchanged: 0.46 +- 0.03.
+    assert 0.36 < changed_share(second) < 0.56
+
+
+@pytest.mark.slow
+def test_magnitude_changes_pixels_more_and_more(train_epochs):
+    schedule = ProgressiveSchedule.linear(
+        epochs=20, stages=2, image_size=(32, 32), randaugment=(1, 25)
+    )
+    batches, _ = train_epochs(schedule)
+    distance = {0: [], 1: []}
+    palette = np.array(sorted(LEVELS)) / 255
+    for batch in batches:
+        for image in batch["images"]:
+            nearest = np.abs(image.numpy().reshape(-1, 1) - palette).min(1)
+            grey = image.numpy().reshape(3, -1)
+            # Flat images can only leave their level or lose their flatness.
+            distance[int(batch["epoch"] >= 10)].append(nearest.mean() + grey.std(1).mean())
+    assert np.mean(distance[1]) > 2 * np.mean(distance[0]) > 0
+
+
+def test_dropout_follows_the_schedule_in_our_detectors(train_epochs):
+    model = build_detector("yolov8", "n", "efficientnetv2_b0", width=0.25, depth=0.25, classes=1)
+    schedule = ProgressiveSchedule.linear(
+        epochs=2, stages=2, image_size=(32, 64), dropout=(0.1, 0.4)
+    )
+    batches, _ = train_epochs(schedule, model)
+    assert {b["epoch"]: b["dropout"] for b in batches} == {0: [0.1], 1: [0.4]}

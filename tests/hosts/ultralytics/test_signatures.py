@@ -1,0 +1,61 @@
+"""The parts of Ultralytics we lean on; trap 16: its trainer moves with every release."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from ultralytics.data.base import BaseDataset
+from ultralytics.data.build import InfiniteDataLoader
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.engine.model import Model
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn import tasks
+from ultralytics.utils.dist import generate_ddp_file
+from ultralytics.utils.torch_utils import EarlyStopping, ModelEMA
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (YOLODataset.build_transforms, ["self", "hyp"]),
+        (InfiniteDataLoader.reset, ["self"]),
+        (DetectionTrainer.preprocess_batch, ["self", "batch"]),
+        (DetectionTrainer.get_model, ["self", "cfg", "weights", "verbose"]),
+        (DetectionTrainer.get_validator, ["self"]),
+        (BaseTrainer.validate, ["self"]),
+        (BaseTrainer.save_model, ["self"]),
+        (BaseDataset.load_image, ["self", "i", "rect_mode", "resize_short"]),
+        (Model.add_callback, ["self", "event", "func"]),
+        (EarlyStopping.__call__, ["self", "epoch", "fitness"]),
+        (ModelEMA.update, ["self", "model"]),
+        (tasks.BaseModel.loss, ["self", "batch", "preds"]),
+        (tasks.BaseModel.init_criterion, ["self"]),
+        (generate_ddp_file, ["trainer"]),
+    ],
+)
+def test_signature(function, parameters):
+    assert list(inspect.signature(function).parameters) == parameters
+
+
+def test_the_trainer_fires_the_events_we_hook_into():
+    from progressive.hosts.ultralytics.callback import EVENTS
+
+    source = inspect.getsource(BaseTrainer)
+    assert all(f'"{event}"' in source for event in EVENTS)
+
+
+def test_the_loader_reads_its_batch_size_from_its_sampler():
+    loader = InfiniteDataLoader(range(12), batch_size=2)
+    assert len(list(loader)) == 6
+    loader.batch_sampler.sampler.batch_size = 4
+    loader.reset()
+    assert len(loader) == len(list(loader)) == 3
+
+
+def test_the_trainer_takes_a_step_after_so_many_batches():
+    source = inspect.getsource(BaseTrainer._do_train)
+    assert "if ni - last_opt_step >= self.accumulate:" in source
+    assert "ni = i + nb * epoch" in source
+    assert "if nw and ni <= nw:" in source
