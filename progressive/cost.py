@@ -31,17 +31,27 @@ def seconds_left(
         next_epoch: first epoch not yet done, counted from 0.
         measured: image size -> mean seconds of an epoch at that size; at least one entry.
 
-    A size not measured yet is extrapolated as ``fixed + per_pixel * size**2`` through the two
-    largest measured sizes, or in proportion to the pixels when there is only one.
     """
-    fixed, per_pixel = _fit(measured)
     total = 0.0
     for stage in schedule.stages:
         epochs = stage.stop_epoch - max(stage.start_epoch, next_epoch)
         if epochs > 0:
-            predicted = fixed + per_pixel * stage.image_size**2
-            total += epochs * measured.get(stage.image_size, predicted)
+            total += epochs * seconds_of_epoch(measured, stage.image_size)
     return total
+
+
+def seconds_of_epoch(measured: Mapping[int, float], image_size: int) -> float:
+    """Return the seconds of an epoch at an image size.
+
+    A size not measured yet is extrapolated as `fixed + per_pixel * size**2` through the two largest
+    measured sizes, or in proportion to the pixels when there is only one.
+
+    Args:
+        measured: image size -> mean seconds of an epoch at that size; at least one entry.
+        image_size: in pixels.
+    """
+    fixed, per_pixel = _fit(measured)
+    return measured.get(image_size, fixed + per_pixel * image_size**2)
 
 
 def _fit(measured: Mapping[int, float]) -> tuple[float, float]:

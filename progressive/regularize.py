@@ -76,7 +76,7 @@ def set_drop_path(model: nn.Module, rate: float) -> int:
 
 
 def rates(model: nn.Module) -> dict[str, float]:
-    """Return the rates of all dropout and stochastic depth in `model`, for `restore_rates`."""
+    """Return the rates of all dropout and stochastic depth in `model`, by path of the attribute."""
     return {
         f"{name}.{attribute}": getattr(module, attribute)
         for name, module in model.named_modules()

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from progressive.data.samples import YoloSamples
 from progressive.errors import InputError
-from progressive.hosts.pytorch import StagedIndex, apply_to_model
+from progressive.hosts.pytorch import StagedIndex, apply_schedule
 from progressive.schedule import ProgressiveSchedule
 
 pytest.importorskip("transformers")
@@ -194,7 +194,7 @@ def test_dropout_of_a_model_that_keeps_its_rate_as_a_number():
         attention_dropout=0.3,
     )
     model = DetrForObjectDetection(config)
-    apply_to_model(model, SCHEDULE.at(3))
+    apply_schedule(model, SCHEDULE, SCHEDULE.at(3))
     layer = model.model.encoder.layers[0]
     assert layer.dropout == 0.2
     assert layer.self_attn.attention_dropout == 0.3

@@ -26,8 +26,8 @@ def epochs_to_validate(
     Args:
         schedule: the stages.
         images: in the training and in the validation set.
-        every: validate each this many epochs; None to keep within `SHARE` of the training time,
-            counted in pixels.
+        every: validate every N epochs; None to keep within `SHARE` of the training time, counted
+            in pixels.
     """
     last = schedule.stages[-1]
     chosen = {stage.stop_epoch - 1 for stage in schedule.stages}
@@ -43,8 +43,8 @@ def epochs_to_validate(
     return frozenset(chosen | set(range(every - 1, last.start_epoch, every)))
 
 
-def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
-    """Let ``trainer`` validate only when ``due()``.
+def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> Callable[[], None]:
+    """Let `trainer` validate only when `due()`; return what lets it validate always.
 
     Not done through ``trainer.args.val``: that would be saved in checkpoints, and the fitness of
     the last validation would stay, by which an epoch never validated passes for the best. Here it
@@ -57,8 +57,4 @@ def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
         return validate() if due() else (trainer.metrics, None)
 
     trainer.validate = validate_when_due
-
-
-def validate_always(trainer: BaseTrainer) -> None:
-    """Undo `validate_if`."""
-    vars(trainer).pop("validate", None)
+    return lambda: vars(trainer).pop("validate", None)

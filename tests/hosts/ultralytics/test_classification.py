@@ -12,11 +12,22 @@ from ultralytics.nn.tasks import ClassificationModel
 
 from progressive.detectors import build_classifier
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
-from progressive.hosts.ultralytics.loader import MixUpCollate, PillowRandAugment
+from progressive.hosts.ultralytics.classification import (
+    MixUpCollate,
+    PillowRandAugment,
+)
 from progressive.schedule import ProgressiveSchedule
 
 #: Switches off what Ultralytics does to the pixels.
-PLAIN = {"scale": 0.0, "fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0, "erasing": 0.0}
+PLAIN = {
+    "auto_augment": None,
+    "scale": 0.0,
+    "fliplr": 0.0,
+    "hsv_h": 0.0,
+    "hsv_s": 0.0,
+    "hsv_v": 0.0,
+    "erasing": 0.0,
+}
 FAST = {"batch": 8, "device": "cpu", "plots": False, "deterministic": False, "verbose": False}
 
 

@@ -12,6 +12,7 @@ from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.hosts.ultralytics.speed import precision as timing
 from progressive.hosts.ultralytics.speed.precision import (
     Float32Loss,
     Precision,
@@ -84,7 +85,7 @@ def test_the_loss_sees_float32_and_keeps_its_other_methods():
     assert loss.updates == 1
 
 
-def train(data, fast, folder, precision, **arguments):
+def train(data, fast, folder, **arguments):
     """Return what a training in one precision saw: dtypes of loss, weights, head, average."""
     seen = {}
     model = YOLO("yolov8n.yaml")
@@ -92,8 +93,6 @@ def train(data, fast, folder, precision, **arguments):
     ProgressiveCallback(schedule).attach(model)
 
     def start(trainer):
-        if precision is not None:
-            set_precision(trainer, precision)
         head = trainer.model.model[-1]
         seen["format"] = trainer.model.model[0].conv.weight.is_contiguous(
             memory_format=torch.channels_last
@@ -122,8 +121,10 @@ def train(data, fast, folder, precision, **arguments):
 
 
 @pytest.mark.parametrize(("precision", "head"), [(HALF, torch.bfloat16), (LAST, torch.float32)])
-def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path):
-    seen = train(tiny_data, fast, tmp_path, precision)
+def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "candidates", lambda: [Precision(), precision])
+    monkeypatch.setattr(timing, "fastest", lambda seconds: precision)
+    seen = train(tiny_data, fast, tmp_path)
     assert seen == {
         "format": True,
         "amp": precision.bfloat16,
@@ -141,12 +142,13 @@ def test_a_loss_that_has_moved_on_is_kept():
     model.criterion = resumed = model.init_criterion()
     resumed.update()
     trainer = SimpleNamespace(model=model, ema=SimpleNamespace(ema=deepcopy(model)), amp=False)
-    set_precision(trainer, HALF)
+    restore = set_precision(trainer, HALF)
     assert model.criterion.criterion is resumed
-    set_precision(trainer, LAST)
+    restore()
     assert model.criterion is resumed
+    assert trainer.amp is False
 
 
 def test_arguments_rule_a_precision_out(tiny_data, fast, tmp_path):
-    seen = train(tiny_data, fast, tmp_path, None, amp=False, channels_last=False)
+    seen = train(tiny_data, fast, tmp_path, amp=False, channels_last=False)
     assert (seen["amp"], seen["head"]) == (False, torch.float32)
