@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 from ultralytics import YOLO
 
 from progressive.detectors.build import build_detector
@@ -73,6 +74,23 @@ def test_magnitude_changes_pixels_more_and_more(train_epochs):
             # Flat images can only leave their level or lose their flatness.
             distance[int(batch["epoch"] >= 10)].append(nearest.mean() + grey.std(1).mean())
     assert np.mean(distance[1]) > 2 * np.mean(distance[0]) > 0
+
+
+def test_a_schedule_without_dropout_leaves_the_models_own_alone(
+    flat_data, fast, plain, make_recorder, tmp_path
+):
+    class OwnDropout(make_recorder()):
+        def get_model(self, *args, **kwargs):
+            model = super().get_model(*args, **kwargs)
+            model.model[-1].own = nn.Dropout2d(0.4)
+            return model
+
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
+    ProgressiveCallback(schedule).attach(model)
+    arguments = {**fast, **plain, "batch": 13, "val": False, "save": False, "name": "r"}
+    model.train(trainer=OwnDropout, data=str(flat_data), project=str(tmp_path), **arguments)
+    assert {tuple(batch["dropout"]) for batch in OwnDropout.batches} == {(0.4,)}
 
 
 def test_dropout_follows_the_schedule_in_our_detectors(train_epochs):
