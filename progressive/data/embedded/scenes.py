@@ -15,7 +15,7 @@ import numpy as np
 from progressive.data.embedded.backgrounds import background, draw_strokes
 
 if TYPE_CHECKING:
-    from progressive.data.embedded.digits import DigitsSpec
+    from progressive.data.embedded.specs import DigitsSpec
 
 Box = tuple[int, int, int, int]
 
