@@ -1,6 +1,6 @@
 """What a schedule costs: in pixels before training, in seconds once some epochs are measured.
 
-The pixel cost of an epoch is ``(size / final size) ** 2``, the limit no implementation can beat
+The pixel cost of an epoch is `(size / final size) ** 2`, the limit no implementation can beat
 for a compute-bound detector; everything above it is overhead.
 """
 
@@ -17,14 +17,14 @@ def relative_cost(schedule: ProgressiveSchedule) -> float:
 
 
 def stage_cost(schedule: ProgressiveSchedule, stage: TrainingStage) -> float:
-    """Return what ``stage`` adds to `relative_cost`."""
+    """Return what `stage` adds to `relative_cost`."""
     return stage.epochs / schedule.epochs * (stage.image_size / schedule.image_size) ** 2
 
 
 def seconds_left(
     schedule: ProgressiveSchedule, next_epoch: int, measured: Mapping[int, float]
 ) -> float:
-    """Predict the seconds of the epochs from ``next_epoch`` on.
+    """Predict the seconds of the epochs from `next_epoch` on.
 
     Args:
         schedule: the schedule being trained.

@@ -1,8 +1,8 @@
 """When training uses which image size and how much regularisation.
 
 A schedule is a pure function of the epoch (EfficientNetV2, arXiv 2104.00298, Algorithm 1): stage
-``i`` of ``M`` takes ``start + (end - start) * i / (M - 1)`` for the image size and for every
-regulariser. Whatever applies a stage to a live trainer lives in ``progressive.hosts``.
+`i` of `M` takes `start + (end - start) * i / (M - 1)` for the image size and for every
+regulariser. Whatever applies a stage to a live trainer lives in `progressive.hosts`.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ KNOBS = (
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """What training uses during the epochs ``[start_epoch, stop_epoch)``, counted from 0.
+    """What training uses during the epochs `[start_epoch, stop_epoch)`, counted from 0.
 
-    ``image_size`` is the side in pixels the loader produces, ``mixup`` a probability in detection
+    `image_size` is the side in pixels the loader produces, `mixup` a probability in detection
     and the Beta parameter alpha in classification, the rates are probabilities.
     """
 
@@ -162,12 +162,12 @@ class ProgressiveSchedule:
         stride: int = 32,
         durations: Sequence[float] | None = None,
     ) -> ProgressiveSchedule:
-        """Interpolate every ``(min, max)`` pair linearly over the stages; one stage means ``max``.
+        """Interpolate every `(min, max)` pair linearly over the stages; one stage means `max`.
 
         Args:
             epochs: total number of epochs.
             stages: number of stages M.
-            image_size: pixels; rounded to the nearest multiple of ``stride``, the last stage is
+            image_size: pixels; rounded to the nearest multiple of `stride`, the last stage is
                 exactly the maximum, so the maximum must be a multiple itself.
             randaugment: magnitude m, where m / 10 scales each operation.
             mixup: probability (detection) or alpha (classification).
@@ -244,7 +244,7 @@ class ProgressiveSchedule:
         return any(knob.of(stage) != knob.unused for stage in self.stages)
 
     def at(self, epoch: int) -> TrainingStage:
-        """Return the stage of ``epoch`` (counted from 0); raise ValueError outside the schedule."""
+        """Return the stage of `epoch` (counted from 0); raise ValueError outside the schedule."""
         if not 0 <= epoch < self.epochs:
             raise ValueError(f"epoch={epoch}: must be in 0..{self.epochs - 1}")
         return self.stages[bisect_right([stage.stop_epoch for stage in self.stages], epoch)]
@@ -311,7 +311,7 @@ def _as_range(knob: Knob, value: Range | float) -> Range:
 
 
 def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) -> list[int]:
-    """Cut ``epochs`` where the cumulated shares fall, rounded half up."""
+    """Cut `epochs` where the cumulated shares fall, rounded half up."""
     weights = [1] * stages if durations is None else list(durations)
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")

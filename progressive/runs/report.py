@@ -40,7 +40,7 @@ def plan_table(schedule: ProgressiveSchedule) -> str:
 
 
 def stage_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draw what each stage did, from the rows of ``stages.csv``."""
+    """Draw what each stage did, from the rows of `stages.csv`."""
     return _table(
         [
             {

@@ -1,4 +1,4 @@
-"""RandAugment in the wrapper that Ultralytics puts around its ``augmentations`` argument."""
+"""RandAugment in the wrapper that Ultralytics puts around its `augmentations` argument."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _set_drop_path(model: nn.Module, rate: float) -> None:
 
 
 def _set_functional_dropout(model: nn.Module, rate: float) -> int:
-    """Set the number ``dropout`` that modules without a dropout layer hand to ``F.dropout``.
+    """Set the number `dropout` that modules without a dropout layer hand to `F.dropout`.
 
     DETR and its relatives in transformers are built so. PyTorch's own modules are left alone: in
     `nn.MultiheadAttention` the name means the dropout of attention weights.

@@ -1,7 +1,7 @@
 """Channel dropout for detectors that have none, at the inputs of the head.
 
 It is put behind the activation that ends a layer the head reads, as
-``nn.Sequential(activation, nn.Dropout2d)``. Neither has parameters, so the names of all weights
+`nn.Sequential(activation, nn.Dropout2d)`. Neither has parameters, so the names of all weights
 stay as they were, and the saved model holds no class but PyTorch's and Ultralytics' own.
 """
 

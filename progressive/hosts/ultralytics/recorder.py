@@ -32,7 +32,7 @@ class Recorder:
 
     Args:
         schedule: what is trained when.
-        config: text to keep as ``config.yaml`` in the run folder.
+        config: text to keep as `config.yaml` in the run folder.
     """
 
     def __init__(self, schedule: ProgressiveSchedule, config: str | None = None) -> None:

@@ -46,7 +46,7 @@ def epochs_to_validate(
 def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> Callable[[], None]:
     """Let `trainer` validate only when `due()`; return what lets it validate always.
 
-    Not done through ``trainer.args.val``: that would be saved in checkpoints, and the fitness of
+    Not done through `trainer.args.val`: that would be saved in checkpoints, and the fitness of
     the last validation would stay, by which an epoch never validated passes for the best. Here it
     has no fitness, so early stopping takes no note of it, nor does the best checkpoint once there
     is one of a validated epoch.

@@ -16,7 +16,7 @@ LEVELS = set(range(5, 255, 20))
 
 @pytest.fixture
 def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
-    """Train with ``schedule`` on flat images and return the recorded batches of each epoch."""
+    """Train with `schedule` on flat images and return the recorded batches of each epoch."""
 
     def train(schedule, model=None):
         recorder = make_recorder()

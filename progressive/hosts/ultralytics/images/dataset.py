@@ -37,17 +37,17 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> Callable[[],
 
     The data set gets a class derived from its own. It cannot be exchanged for another object:
     loader, mosaic and mixup hold references to it. Workers copy it when they start, so call this
-    before ``loader.reset()``.
+    before `loader.reset()`.
 
     Args:
-        dataset: any; only an Ultralytics ``BaseDataset`` without images cached in memory changes.
+        dataset: any; only an Ultralytics `BaseDataset` without images cached in memory changes.
         encoded: also keep the files in memory as they are on disk.
 
     Returns:
         What gives the data set its own class, and number of kept images, back.
 
     Raises:
-        InputError: with ``encoded``, if the data set is of another kind or its files are too large.
+        InputError: with `encoded`, if the data set is of another kind or its files are too large.
     """
     if not isinstance(dataset, BaseDataset):
         if encoded:
@@ -118,9 +118,9 @@ def forget_images(dataset: Any) -> None:
 
 
 class StageSizeDecoding(BaseDataset):
-    """Overrides how a ``BaseDataset`` loads an image, below whatever its subclasses add.
+    """Overrides how a `BaseDataset` loads an image, below whatever its subclasses add.
 
-    RT-DETR's data set, for example, asks for stretched images and calls ``super().load_image``;
+    RT-DETR's data set, for example, asks for stretched images and calls `super().load_image`;
     by the method resolution order that is the one here, once both are bases of a class.
 
     Attributes:
@@ -193,7 +193,7 @@ def _rebuild(kind: Any) -> Any:
 
 
 def stage_size(image_size: int, rect_mode: bool, resize_short: bool, original: Size) -> Size:
-    """Return the (height, width) that Ultralytics resizes an image of ``original`` to."""
+    """Return the (height, width) that Ultralytics resizes an image of `original` to."""
     if not rect_mode:
         return image_size, image_size
     height, width = original
