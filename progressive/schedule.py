@@ -12,8 +12,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
-Range = tuple[float, float]
+#: Values of the first and the last stage; None for a knob that is left to the host.
+Range = tuple[float, float] | tuple[None, None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Knob:
         return "-" if value is None else f"{value:{self.format}}"
 
     def check(self, name: str, value: float | None) -> None:
-        """Raise ValueError, naming `name` and the value, unless it is one this knob can take."""
+        """Raise ValueError, naming `name` and the value, unless a stage can have it."""
         if value is not None or self.unused is not None:
             _check_number(name, value, self.maximum, below=self.below)
 
@@ -194,13 +196,14 @@ class ProgressiveSchedule:
         built = []
         for i in range(stages):
             fraction = 1.0 if stages == 1 else i / (stages - 1)
+            values: dict[str, Any] = {k.name: _strength(r, fraction) for k, r in ranges.items()}
             built.append(
                 TrainingStage(
                     index=i,
                     start_epoch=stops[i - 1] if i else 0,
                     stop_epoch=stops[i],
                     image_size=_round_to(_interpolate(image_size, fraction), stride),
-                    **{knob.name: _interpolate(r, fraction) for knob, r in ranges.items()},
+                    **values,
                 )
             )
         return cls(tuple(built))
@@ -303,8 +306,10 @@ def _as_range(knob: Knob, value: Range | float) -> Range:
     if knob.constant and isinstance(value, (int, float)):
         value = (value, value)
     low, high = _as_pair(knob.key, value)  # type: ignore[arg-type]
+    if low is None and high is None and knob.unused is None:
+        return None, None
     for end, number in (("min", low), ("max", high)):
-        knob.check(f"{knob.key} {end}", number)
+        _check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
     if low > high:
         raise ValueError(f"{knob.key} min={low}: must not be above max={high}")
     return float(low), float(high)
@@ -328,6 +333,10 @@ def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) ->
                 f"durations={weights}: stage {index} would get none of {epochs} epochs"
             )
     return stops
+
+
+def _strength(pair: Range, fraction: float) -> float | None:
+    return None if pair[0] is None or pair[1] is None else _interpolate(pair, fraction)
 
 
 def _interpolate(pair: tuple[float, float], fraction: float) -> float:
