@@ -101,10 +101,10 @@ class ProgressiveCallback(_Callback):
         apply_schedule(pl_module, self.schedule, self.schedule.stages[-1])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make sure of the stage: only now has Lightning settled which epoch comes first.
+        """Check the stage again: only now does Lightning know which epoch comes first.
 
-        A checkpoint written when an epoch ends carries the number of that epoch, and is resumed
-        with the next one.
+        A checkpoint written at the end of an epoch has the number of that epoch, but training goes
+        on with the next one.
         """
         if self._enter(trainer, pl_module, trainer.current_epoch):
             self._request_reload(trainer)
@@ -118,7 +118,7 @@ class ProgressiveCallback(_Callback):
         batch: Any,  # noqa: ARG002 - the event's signature
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """End a reload; not when the epoch starts, an event that some resumed runs leave out."""
+        """End a reload. The start of an epoch is too early: some resumed runs skip that event."""
         if self._replaced_loader is None:
             return
         if id(trainer.train_dataloader) == self._replaced_loader:
@@ -149,7 +149,7 @@ class ProgressiveCallback(_Callback):
         self._end_reload(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Leave the trainer as it was found: it may have stopped early, just before a reload."""
+        """Leave the trainer as it was found; training may have stopped just before a reload."""
         self._end_reload(trainer)
 
     def _enter(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> bool:
@@ -166,9 +166,9 @@ class ProgressiveCallback(_Callback):
     def _request_reload(self, trainer: Trainer) -> None:
         """Have Lightning rebuild the training loader before the next epoch, and only then.
 
-        It looks at this attribute whenever an epoch starts, and again for every validation, by
-        which time `_end_reload` has taken it back. Its own way of reloading keeps the length of the
-        epoch, on which logging and progress bars depend, in step with the loader.
+        Lightning reads this attribute when an epoch starts, and again before every validation; by
+        then `_end_reload` has reset it. Reloading this way also updates the length of the epoch,
+        which logging and progress bars need.
         """
         self._replaced_loader = id(trainer.train_dataloader)
         trainer.reload_dataloaders_every_n_epochs = 1

@@ -66,8 +66,8 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> Callable[[],
 def keep_decoded(dataset: Any, *, in_process: bool) -> None:
     """Let the data set keep all images of a stage once they are decoded, if there is room.
 
-    Ultralytics keeps the last few, for mosaic and mixup. More of them would be wrong only beyond
-    the stage, whose end forgets them.
+    Ultralytics keeps the last few, for mosaic and mixup. More are safe within a stage; its end
+    drops them.
 
     Args:
         dataset: any; only one changed by `decode_at_stage_size` keeps more.
