@@ -160,6 +160,7 @@ def test_resumed_run_goes_on_mid_stage_and_mid_epoch(make_trainer):
         assert [row["image_id"] for row in left] == [row["image_id"] for row in right]
 
 
+@pytest.mark.slow
 def test_training_twice_starts_over(make_trainer):
     trainer, seen = make_trainer()
     ProgressiveCallback(SCHEDULE).attach(trainer)
@@ -200,6 +201,7 @@ def test_dropout_of_a_model_that_keeps_its_rate_as_a_number():
     assert layer.self_attn.attention_dropout == 0.3
 
 
+@pytest.mark.slow
 def test_wrong_use_is_refused(make_trainer):
     def refusal(trainer, attach=True):
         if attach:

@@ -129,6 +129,7 @@ def test_an_epoch_that_starts_again_has_no_gradients_left():
     assert counter.next_batch() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("merge", "batch", "nbs", "early", "steps"),
     [

@@ -95,6 +95,7 @@ def test_size_and_dropout_follow_the_schedule(folder, tmp_path):
     assert all(0 <= value <= 1 for value in accuracy[1:])
 
 
+@pytest.mark.slow
 def test_dropout_drops_in_training_and_never_in_validation(folder, tmp_path):
     before, dropped = [], {True: [], False: []}
 
@@ -151,6 +152,7 @@ def test_our_randaugment_takes_the_place_of_every_policy(policy):
     assert augmentations(0, unused) == [theirs[policy]]
 
 
+@pytest.mark.slow
 def test_validation_is_at_the_final_size_in_every_stage(folder, tmp_path):
     sizes = []
 

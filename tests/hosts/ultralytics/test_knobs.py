@@ -41,6 +41,7 @@ def changed_share(batches):
     return float(np.mean([not set(level) <= LEVELS for level in levels]))
 
 
+@pytest.mark.slow
 def test_without_strength_pixels_are_untouched(train_epochs):
     schedule = ProgressiveSchedule.linear(epochs=3, stages=1, image_size=(32, 32))
     batches, _ = train_epochs(schedule)

@@ -120,6 +120,7 @@ def train(data, fast, folder, **arguments):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "head"), [(HALF, torch.bfloat16), (LAST, torch.float32)])
 def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "candidates", lambda: [Precision(), precision])
