@@ -62,7 +62,7 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
     ("text", "field", "part"),
     [
         (SPLITS, "names", "missing; list the class names"),
-        (SPLITS + "name: [a]", "names", "did you mean 'names' by 'name'?"),
+        (SPLITS + "name: [a]", "names", "'names' instead of 'name'?"),
         (SPLITS + "names: []", "names", "is empty"),
         (SPLITS + "names: cat", "names", "must be a list or a mapping, not 'cat'"),
         (SPLITS + "names: {1: a, 2: b}", "names", "has the indices [1, 2]; must be 0 to 1"),
@@ -74,7 +74,7 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
         (SPLITS + "nc: true", "nc", "True must be a whole number"),
         (SPLITS + "nc: .inf", "nc", "inf must be a whole number"),
         ("val: images/val\nnames: [a]", "train", "missing; give a folder"),
-        ("trian: x\nval: images/val\nnames: [a]", "train", "did you mean 'train' by 'trian'?"),
+        ("trian: x\nval: images/val\nnames: [a]", "train", "'train' instead of 'trian'?"),
         ("train: images/train\nnames: [a]", "val", "missing; give a folder"),
         ("train: images/train\nval:\nvalidation: images/val\nnames: [a]", "val", "missing"),
         ("train: 3\nval: images/val\nnames: [a]", "train", "3 must be a folder of images"),

@@ -64,7 +64,7 @@ def test_a_damaged_cache_is_refused(content, tmp_path):
     file = tmp_path / "train.cache"
     refuse_hostile_cache(file)  # there is none
     file.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"train\.cache.*no label cache that can be read"):
+    with pytest.raises(DatasetError, match=r"train\.cache.*is not a readable label cache"):
         refuse_hostile_cache(file)
 
 
