@@ -1,4 +1,4 @@
-"""Every way a data yaml can be wrong, and what is said about it."""
+"""Every mistake in a data yaml, and its message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from progressive.data import DatasetError, check_dataset
-from progressive.data.images import IMAGE_FORMATS, label_path
 
 Make = Callable[..., Path]
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd" / "bccd.yaml"
@@ -210,14 +209,6 @@ def test_text_lists(make: Make) -> None:
     assert "holds no image" in refusal(file)
     listing.write_bytes(b"\xff.png")
     assert "cannot be read as UTF-8" in refusal(file)
-
-
-def test_rules_are_those_of_ultralytics() -> None:
-    from ultralytics.data.utils import IMG_FORMATS, img2label_paths
-
-    assert set(IMG_FORMATS) == IMAGE_FORMATS
-    for image in ("/a/images/b/images/c.d.jpg", "/a/c.png", "images/c.png"):
-        assert [label_path(image)] == img2label_paths([image])
 
 
 def test_many_images_are_counted_quickly(make: Make) -> None:
