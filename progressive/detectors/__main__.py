@@ -1,4 +1,4 @@
-"""Print what each backbone costs and hands out: ``python -m progressive.detectors --size 640``."""
+"""Print what each backbone costs and hands out: `python -m progressive.detectors --size 640`."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _refuse_calls(path: Path, layers: frozenset[str]) -> None:
 
 
 def _layer(path: Path, name: str) -> Any:
-    """Return the class ``name``, if a detector may be made of it."""
+    """Return the class `name`, if a detector may be made of it."""
     for kind in DATA:
         if name == f"{kind.__module__}.{kind.__qualname__}":
             return kind

@@ -71,7 +71,7 @@ def to_json(rows: Sequence[Row]) -> str:
 
 
 def to_text(rows: Sequence[Row], size: int) -> str:
-    """Draw the rows as a table, in markdown too; ``size`` is what they were measured at."""
+    """Draw the rows as a table, in markdown too; `size` is what they were measured at."""
     headers = ["backbone", "parameters", f"GMACs at {size} px", "channels", "strides"]
     cells = [
         (

@@ -16,6 +16,6 @@ stage the count starts at the stage's own output: where gradient of the loss or 
 layers comes in. Layers are counted whole: that a mask (PRN) gives the channels of one layer
 different sources does not show.
 
-On the command line: ``python -m progressive.gradients backbone=elan``. In Python, for a backbone of
+On the command line: `python -m progressive.gradients backbone=elan`. In Python, for a backbone of
 the catalog `backbone.trace_backbone`, for any other network `trace.trace`.
 """

@@ -4,7 +4,7 @@ Importing this module registers its class with Ultralytics' model parser. The la
 `gradient_path_layers` and `gradient_path_stages`, the networks in `gradient_path_designs`.
 
 What the paper varies in a design is its *variant*, which `build_detector`, `build_classifier` and
-``python -m progressive.gradients`` (as ``backbone.variant``) take:
+`python -m progressive.gradients` (as `backbone.variant`) take:
 
 - darknet53 has none;
 - prn: the fraction of the channels whose identity is masked, 0.5 by default;
