@@ -22,7 +22,7 @@ class Hostile:
 def test_code_in_a_checkpoint_never_runs(where, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"epoch": 1, where: Hostile()}, "last.pt")
-    with pytest.raises(InputError, match="system, which is no layer of a detector") as error:
+    with pytest.raises(InputError, match="system, which is not a layer of a detector") as error:
         load_detector(tmp_path / "last.pt")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ran").exists()
