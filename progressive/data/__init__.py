@@ -55,7 +55,7 @@ def check(data: str, task: str) -> DatasetInfo | None:
         )
     refuse_remote(data)
     path = Path(data).expanduser()
-    # os.path.exists returns False where Path.exists raises: for a name that is too long.
+    # For a name that is too long, os.path.exists returns False; Path.exists raises an error.
     if not {"/", "\\"} & set(data) and not os.path.exists(path):  # noqa: PTH110
         close = nearest(path.stem.lower(), embedded)
         hint = f"; did you mean {close!r}?" if close else did_you_mean(path.absolute())

@@ -48,8 +48,8 @@ class DatasetInfo:
 def check_dataset(path: str | Path) -> DatasetInfo:
     """Check an Ultralytics detection `data.yaml` and the files it points to.
 
-    A relative `path` in it is searched in the folder of the yaml first, then in the working folder.
-    Ultralytics searches it in the working folder only; see `progressive.data.pin`. Nothing is
+    A relative `path` in it is looked up in the folder of the yaml first, then in the working
+    folder. Ultralytics looks in the working folder only; see `progressive.data.pin`. Nothing is
     written or downloaded.
 
     Raises:

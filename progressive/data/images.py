@@ -22,8 +22,8 @@ LISTED_LOOKED_AT = 64
 def dataset_root(file: Path, data: dict[str, Any]) -> Path:
     """Return the folder that `train` and `val` are relative to, absolute.
 
-    Without `path` it is the folder of the yaml. A relative `path` is searched in that folder, then
-    in the working folder.
+    Without `path` it is the folder of the yaml. A relative `path` is looked up in that folder
+    first, then in the working folder.
 
     Args:
         file: the data yaml.

@@ -1,7 +1,7 @@
 """Trace the paths that gradients take through a network, in its autograd graph.
 
-PyTorch sends gradients through the same graph. So it is right whatever the code of a model does,
-for example if it detaches a tensor. The terms are explained in `progressive.gradients`.
+PyTorch sends gradients through the same graph. So the result is right whatever the code of a model
+does, for example if it detaches a tensor. The terms are explained in `progressive.gradients`.
 """
 
 from __future__ import annotations
