@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from progressive.detectors.timm_names import check_timm_name
-from progressive.errors import InputError, suggest
+from progressive.errors import InputError, WeightsError, suggest
 
 #: Strides of the feature maps that every backbone passes to the neck.
 STRIDES = (8, 16, 32)
+
+#: What weights can be read from.
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 #: Prefix in the name of a backbone that is any timm model instead of one of the catalog.
 TIMM = "timm:"
@@ -54,11 +58,17 @@ class BackboneSpec:
         """
         check_fractions(width, depth)
         if variant is not None:
-            raise InputError(f"variant={variant}: only the gradient-path designs have variants")
+            raise InputError(
+                f"variant={variant}: only the gradient-path designs have variants, namely "
+                f"{', '.join(VARIANTS)}"
+            )
         if width == 1 and depth == 1:
             return BackboneLayer("TimmBackbone", (self.timm,))
         if not self.scalable:
-            raise InputError(f"{self.timm} has no fractions of width or depth; leave both at 1")
+            raise InputError(
+                f"width={width}, depth={depth}: {self.timm} has no fractions of width or depth; "
+                "leave both at 1"
+            )
         multipliers = (self.width * width, self.depth * depth)
         return BackboneLayer("TimmBackbone", (self.base or self.timm, *multipliers))
 
@@ -85,12 +95,13 @@ class DesignSpec:
         Args:
             width: as in `BackboneSpec.layer`.
             depth: as in `BackboneSpec.layer`.
-            variant: variant of the design, which is checked when it is built; see `gradient_path`.
+            variant: variant of the design; see `check_variant`.
 
         Raises:
-            InputError: a fraction is out of range.
+            InputError: a fraction is out of range, or the design has no such variant.
         """
         check_fractions(width, depth)
+        check_variant(self.design, variant)
         given = () if variant is None else (variant,)
         return BackboneLayer("GradientPathBackbone", (self.design, width, depth, *given))
 
@@ -157,6 +168,23 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: What the paper varies in a design: what may be written, in words and as a test.
+VARIANTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "prn": (
+        "the fraction of the channels whose identity is masked, a number in [0, 1]",
+        lambda value: isinstance(value, (int, float)) and 0 <= value <= 1,
+    ),
+    "cspdarknet53": (
+        "the fusion: csp, first or last",
+        lambda value: value in ("csp", "first", "last"),
+    ),
+    "elan": (
+        "the number of stacks in each stage, at least 1",
+        lambda value: isinstance(value, int) and value >= 1,
+    ),
+}
+
+
 def backbone_spec(name: str) -> BackboneSpec | DesignSpec:
     """Return the spec of a backbone.
 
@@ -181,6 +209,47 @@ def check_fractions(width: float, depth: float) -> None:
     for name, fraction in (("width", width), ("depth", depth)):
         if not 0 < fraction <= 1:
             raise InputError(f"{name}={fraction}: must be in (0, 1]")
+
+
+def check_variant(design: str, variant: float | str | None) -> None:
+    """Raise InputError unless `design` has this variant; None stands for its usual one."""
+    if variant is None:
+        return
+    right, fits = VARIANTS.get(design, ("there is none", lambda _: False))
+    if isinstance(variant, bool) or not fits(variant):
+        raise InputError(f"variant={variant}: {design} has no such variant; {right}")
+
+
+def check_weights(
+    spec: BackboneSpec | DesignSpec,
+    pretrained: bool,
+    weights: Path | None,
+    width: float = 1.0,
+    depth: float = 1.0,
+) -> None:
+    """Check that a backbone can start from the weights that are asked for.
+
+    Args:
+        spec: the backbone.
+        pretrained: whether to take published weights.
+        weights: a file to take them from; whether it is there is not asked.
+        width: fraction of the backbone's channels.
+        depth: fraction of its blocks.
+
+    Raises:
+        InputError: weights from two sources, or for a part of a backbone.
+        WeightsError: published weights that nobody has published.
+    """
+    if pretrained and weights is not None:
+        raise InputError(f"weights={weights}: give either pretrained or weights, not both")
+    if (pretrained or weights is not None) and (width != 1 or depth != 1):
+        raise InputError(
+            f"width={width}, depth={depth}: weights need the whole backbone; leave both at 1"
+        )
+    if pretrained and isinstance(spec, DesignSpec):
+        raise WeightsError(
+            f"pretrained=True: {spec.design} has no published weights; give backbone.weights=FILE"
+        )
 
 
 def check_head(name: str, scale: str) -> None:

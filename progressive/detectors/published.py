@@ -8,9 +8,9 @@ from pathlib import Path
 import timm
 import torch
 
-from progressive.detectors.catalog import BackboneSpec, DesignSpec
+from progressive.detectors.catalog import BackboneSpec, DesignSpec, check_weights
 from progressive.detectors.weights import LISTED, read_weights
-from progressive.errors import InputError, WeightsError
+from progressive.errors import WeightsError
 
 
 def initial_weights(
@@ -38,18 +38,12 @@ def initial_weights(
         InputError: both are given, or one is given for a part of a backbone.
         WeightsError: the weights are not available or cannot be read.
     """
-    if pretrained and file is not None:
-        raise InputError("give either pretrained or weights, not both")
-    if (pretrained or file is not None) and (width != 1 or depth != 1):
-        raise InputError(
-            f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
-        )
+    check_weights(spec, pretrained, file, width, depth)
     if file is not None:
         return read_weights(Path(file)), str(file)
     if not pretrained:
         return None
-    if isinstance(spec, DesignSpec):
-        raise WeightsError(f"{spec.design} has no published weights; give backbone.weights=FILE")
+    assert isinstance(spec, BackboneSpec)
     if spec.package and (path := packaged_file(spec.package)):
         return packaged_weights(spec.timm, path), f"package {spec.package}"
     return published_weights(spec.timm, spec.package), f"published weights of {spec.timm}"

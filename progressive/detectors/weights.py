@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 from ultralytics.utils import LOGGER
 
+from progressive.detectors.catalog import WEIGHT_FILES
 from progressive.errors import WeightsError
 
 #: How many keys of each kind an error lists by name.
@@ -23,7 +24,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         WeightsError: there is no such file, or it is not a file with a state dict.
     """
-    if path.suffix not in {".safetensors", ".pth", ".pt", ".bin"}:
+    if path.suffix not in WEIGHT_FILES:
         raise WeightsError(f"{path}: must end in .safetensors, .pth, .pt or .bin")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")

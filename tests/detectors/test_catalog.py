@@ -73,6 +73,19 @@ def test_fraction_of_a_model_without_multipliers():
         BackboneSpec("resnet50", scalable=False).layer(width=0.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "variant", "message"),
+    [
+        ("elan", 1.5, "variant=1.5: elan has no such variant; the number of stacks"),
+        ("darknet53", 1, "variant=1: darknet53 has no such variant; there is none"),
+        ("resnet50", 1, "only the gradient-path designs have variants, namely prn, cspdarknet53"),
+    ],
+)
+def test_variants_are_checked_without_torch(name, variant, message):
+    with pytest.raises(ValueError, match=message):
+        backbone_spec(name).layer(variant=variant)
+
+
 def test_scales_that_ultralytics_ships():
     assert HEADS["yolov10"] == ("n", "s", "m", "b", "l", "x")
     assert HEADS["yolov9"] == ("t", "s", "m", "c", "e")

@@ -14,7 +14,7 @@ from math import ceil
 import torch
 from torch import nn
 
-from progressive.detectors.catalog import check_fractions
+from progressive.detectors.catalog import check_fractions, check_variant
 from progressive.detectors.gradient_path.layers import (
     MaskedResidual,
     Residual,
@@ -107,10 +107,9 @@ def build_features(
     if design not in DESIGNS:
         raise InputError(f"design={design}: must be one of {', '.join(DESIGNS)}")
     check_fractions(width, depth)
+    check_variant(design, variant)
     if variant is None:
         return DESIGNS[design](width, depth)
-    if isinstance(variant, bool) or not isinstance(variant, _VARIANTS[design]):
-        raise InputError(f"variant={variant}: {design} has no such variant")
     return DESIGNS[design](width, depth, variant)
 
 
@@ -228,12 +227,4 @@ DESIGNS: dict[str, Callable[..., Features]] = {
     "prn": _prn,
     "cspdarknet53": _cspdarknet53,
     "elan": _elan,
-}
-
-#: Types of the variant of each design.
-_VARIANTS: dict[str, tuple[type, ...]] = {
-    "darknet53": (),
-    "prn": (float, int),
-    "cspdarknet53": (str,),
-    "elan": (int,),
 }
