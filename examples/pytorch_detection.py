@@ -50,7 +50,7 @@ if __name__ == "__main__":
     loader = DataLoader(data, batch_sampler=batches, collate_fn=host.collate_detection, **workers)
     for epoch in range(schedule.epochs):
         stage = batches.set_epoch(epoch)
-        host.apply_to_model(model, stage)
+        host.apply_schedule(model, schedule, stage)
         for images, targets in loader:
             loss = sum(model(*host.mixup_detection(images, targets, stage.mixup)).values())
             optimizer.zero_grad()

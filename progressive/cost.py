@@ -1,6 +1,6 @@
 """What a schedule costs: in pixels before training, in seconds once some epochs are measured.
 
-The pixel cost of an epoch is ``(size / final size) ** 2``, the limit no implementation can beat
+The pixel cost of an epoch is `(size / final size) ** 2`, the limit no implementation can beat
 for a compute-bound detector; everything above it is overhead.
 """
 
@@ -17,31 +17,41 @@ def relative_cost(schedule: ProgressiveSchedule) -> float:
 
 
 def stage_cost(schedule: ProgressiveSchedule, stage: TrainingStage) -> float:
-    """Return what ``stage`` adds to `relative_cost`."""
+    """Return what `stage` adds to `relative_cost`."""
     return stage.epochs / schedule.epochs * (stage.image_size / schedule.image_size) ** 2
 
 
 def seconds_left(
     schedule: ProgressiveSchedule, next_epoch: int, measured: Mapping[int, float]
 ) -> float:
-    """Predict the seconds of the epochs from ``next_epoch`` on.
+    """Predict the seconds of the epochs from `next_epoch` on.
 
     Args:
         schedule: the schedule being trained.
         next_epoch: first epoch not yet done, counted from 0.
         measured: image size -> mean seconds of an epoch at that size; at least one entry.
 
-    A size not measured yet is extrapolated as ``fixed + per_pixel * size**2`` through the two
-    largest measured sizes, or in proportion to the pixels when there is only one.
     """
-    fixed, per_pixel = _fit(measured)
     total = 0.0
     for stage in schedule.stages:
         epochs = stage.stop_epoch - max(stage.start_epoch, next_epoch)
         if epochs > 0:
-            predicted = fixed + per_pixel * stage.image_size**2
-            total += epochs * measured.get(stage.image_size, predicted)
+            total += epochs * seconds_of_epoch(measured, stage.image_size)
     return total
+
+
+def seconds_of_epoch(measured: Mapping[int, float], image_size: int) -> float:
+    """Return the seconds of an epoch at an image size.
+
+    A size not measured yet is extrapolated as `fixed + per_pixel * size**2` through the two largest
+    measured sizes, or in proportion to the pixels when there is only one.
+
+    Args:
+        measured: image size -> mean seconds of an epoch at that size; at least one entry.
+        image_size: in pixels.
+    """
+    fixed, per_pixel = _fit(measured)
+    return measured.get(image_size, fixed + per_pixel * image_size**2)
 
 
 def _fit(measured: Mapping[int, float]) -> tuple[float, float]:

@@ -68,8 +68,8 @@ def precheck(config: Config) -> None:
         if weights is not None and not weights.is_file():
             raise ConfigError(f"backbone.weights={weights}: no such file")
         check_output(config.output)
-    if reason := refusal({**config.train, "task": config.task}):
-        raise ConfigError(f"train.{reason}")
+    if reason := refusal({**config.train, "task": config.task}, config.schedule()):
+        raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     check(config.data, config.task)
     if not config.dry_run:
         check_device(config.device)
@@ -168,6 +168,7 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
         val_every=config.val_every,
         cache_encoded=config.cache == "encoded",
         merge_batches=config.merge_batches,
+        train_faster=config.train_faster,
     )
     callback.attach(model)
     try:

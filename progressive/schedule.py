@@ -1,8 +1,8 @@
 """When training uses which image size and how much regularisation.
 
 A schedule is a pure function of the epoch (EfficientNetV2, arXiv 2104.00298, Algorithm 1): stage
-``i`` of ``M`` takes ``start + (end - start) * i / (M - 1)`` for the image size and for every
-regulariser. Whatever applies a stage to a live trainer lives in ``progressive.hosts``.
+`i` of `M` takes `start + (end - start) * i / (M - 1)` for the image size and for every
+regulariser. Whatever applies a stage to a live trainer lives in `progressive.hosts`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
-Range = tuple[float, float]
+#: Values of the first and the last stage; None for a knob that is left to the host.
+Range = tuple[float, float] | tuple[None, None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Knob:
         return "-" if value is None else f"{value:{self.format}}"
 
     def check(self, name: str, value: float | None) -> None:
-        """Raise ValueError, naming `name` and the value, unless it is one this knob can take."""
+        """Raise ValueError, naming `name` and the value, unless a stage can have it."""
         if value is not None or self.unused is not None:
             _check_number(name, value, self.maximum, below=self.below)
 
@@ -83,14 +85,15 @@ KNOBS = (
         below=True,
         constant=True,
     ),
+    Knob("mosaic", "mosaic", "mosaic", "a probability; null leaves it to Ultralytics", unused=None),
 )
 
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """What training uses during the epochs ``[start_epoch, stop_epoch)``, counted from 0.
+    """What training uses during the epochs `[start_epoch, stop_epoch)`, counted from 0.
 
-    ``image_size`` is the side in pixels the loader produces, ``mixup`` a probability in detection
+    `image_size` is the side in pixels the loader produces, `mixup` a probability in detection
     and the Beta parameter alpha in classification, the rates are probabilities.
     """
 
@@ -102,6 +105,7 @@ class TrainingStage:
     mixup: float
     dropout_rate: float
     drop_path_rate: float
+    mosaic: float | None = None
 
     @property
     def epochs(self) -> int:
@@ -159,20 +163,22 @@ class ProgressiveSchedule:
         mixup: Range = (0.0, 0.0),
         dropout: Range = (0.0, 0.0),
         drop_path: Range | float = 0.0,
+        mosaic: Range = (None, None),
         stride: int = 32,
         durations: Sequence[float] | None = None,
     ) -> ProgressiveSchedule:
-        """Interpolate every ``(min, max)`` pair linearly over the stages; one stage means ``max``.
+        """Interpolate every `(min, max)` pair linearly over the stages; one stage means `max`.
 
         Args:
             epochs: total number of epochs.
             stages: number of stages M.
-            image_size: pixels; rounded to the nearest multiple of ``stride``, the last stage is
+            image_size: pixels; rounded to the nearest multiple of `stride`, the last stage is
                 exactly the maximum, so the maximum must be a multiple itself.
             randaugment: magnitude m, where m / 10 scales each operation.
             mixup: probability (detection) or alpha (classification).
             dropout: rate of channel dropout.
             drop_path: rate of stochastic depth, or a constant.
+            mosaic: probability of Ultralytics' mosaic; a pair of None leaves it to Ultralytics.
             stride: largest stride of the detector in pixels; 1 for a classifier.
             durations: relative lengths of the stages; equal shares by default.
 
@@ -188,19 +194,21 @@ class ProgressiveSchedule:
             "mixup": mixup,
             "dropout": dropout,
             "drop_path": drop_path,
+            "mosaic": mosaic,
         }
         ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
         stops = _stop_epochs(epochs, stages, durations)
         built = []
         for i in range(stages):
             fraction = 1.0 if stages == 1 else i / (stages - 1)
+            values: dict[str, Any] = {k.name: _strength(r, fraction) for k, r in ranges.items()}
             built.append(
                 TrainingStage(
                     index=i,
                     start_epoch=stops[i - 1] if i else 0,
                     stop_epoch=stops[i],
                     image_size=_round_to(_interpolate(image_size, fraction), stride),
-                    **{knob.name: _interpolate(r, fraction) for knob, r in ranges.items()},
+                    **values,
                 )
             )
         return cls(tuple(built))
@@ -244,7 +252,7 @@ class ProgressiveSchedule:
         return any(knob.of(stage) != knob.unused for stage in self.stages)
 
     def at(self, epoch: int) -> TrainingStage:
-        """Return the stage of ``epoch`` (counted from 0); raise ValueError outside the schedule."""
+        """Return the stage of `epoch` (counted from 0); raise ValueError outside the schedule."""
         if not 0 <= epoch < self.epochs:
             raise ValueError(f"epoch={epoch}: must be in 0..{self.epochs - 1}")
         return self.stages[bisect_right([stage.stop_epoch for stage in self.stages], epoch)]
@@ -303,15 +311,17 @@ def _as_range(knob: Knob, value: Range | float) -> Range:
     if knob.constant and isinstance(value, (int, float)):
         value = (value, value)
     low, high = _as_pair(knob.key, value)  # type: ignore[arg-type]
+    if low is None and high is None and knob.unused is None:
+        return None, None
     for end, number in (("min", low), ("max", high)):
-        knob.check(f"{knob.key} {end}", number)
+        _check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
     if low > high:
         raise ValueError(f"{knob.key} min={low}: must not be above max={high}")
     return float(low), float(high)
 
 
 def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) -> list[int]:
-    """Cut ``epochs`` where the cumulated shares fall, rounded half up."""
+    """Cut `epochs` where the cumulated shares fall, rounded half up."""
     weights = [1] * stages if durations is None else list(durations)
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
@@ -328,6 +338,10 @@ def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) ->
                 f"durations={weights}: stage {index} would get none of {epochs} epochs"
             )
     return stops
+
+
+def _strength(pair: Range, fraction: float) -> float | None:
+    return None if pair[0] is None or pair[1] is None else _interpolate(pair, fraction)
 
 
 def _interpolate(pair: tuple[float, float], fraction: float) -> float:

@@ -1,19 +1,163 @@
-"""Who may import whom: the rules that keep planning light and each part testable alone."""
+"""Who may import whom: the rules that keep planning light and each room testable alone."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import time
+from functools import cache
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "ultralytics", "timm", "albumentations", "cv2", "sklearn", "numpy"}
 HYDRA = {"hydra", "omegaconf"}
 
+#: The rooms of the package. A module belongs to the first room whose name it starts with; it may
+#: import from its own room, from those listed and from `errors`. Imports count wherever they
+#: stand, also in functions and for types only.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "safe_pickle": set(),
+    "machine": set(),
+    "schedule": set(),
+    "cost": {"schedule"},
+    "regularize": set(),
+    "augment": set(),
+    "detectors.timm_names": set(),
+    "detectors.catalog": {"detectors.timm_names"},
+    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_pickle"},
+    "gradients": {"detectors", "detectors.catalog"},
+    "config": {"schedule", "detectors.catalog"},
+    "data.embedded": set(),
+    "data": {"data.embedded", "safe_pickle"},
+    "runs": {"schedule", "cost"},
+    "hosts.shared": {"schedule", "augment", "regularize"},
+    "hosts.lightning": {"schedule", "hosts.shared"},
+    "hosts.pytorch": {"schedule", "hosts.shared"},
+    "hosts.transformers": {"schedule", "hosts.shared"},
+    "hosts.ultralytics": {"schedule", "augment", "regularize", "runs", "cost", "machine"},
+}
+
+#: They put the rooms together and may import everything.
+ENTRY_POINTS = {"", "run", "detectors.__main__", "gradients.__main__", "gradients.command"}
+
+#: Packages of others that only some rooms may know.
+ONLY = {
+    "hydra": {"config"},
+    "omegaconf": {"config"},
+    "pydantic": {"config"},
+    "lightning": {"hosts.lightning"},
+    "transformers": {"hosts.transformers"},
+    "ultralytics": {"detectors", "hosts.ultralytics"},
+    "albumentations": {"augment", "hosts.shared", "hosts.ultralytics"},
+    "sklearn": {"data.embedded"},
+    "timm": {"detectors"},
+}
+
+#: Rooms of the standard library alone, `tabulate` for the tables of `runs` aside.
+PLAIN = {
+    "errors": set(),
+    "safe_pickle": set(),
+    "schedule": set(),
+    "cost": set(),
+    "detectors.timm_names": set(),
+    "detectors.catalog": set(),
+    "runs": {"tabulate"},
+}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax tree of every module, by its name without the package's."""
+    found = {}
+    for path in sorted((ROOT / "progressive").rglob("*.py")):
+        parts = path.relative_to(ROOT / "progressive").with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        found[name] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+def targets(tree: ast.Module) -> set[str]:
+    """Return the full names of all modules that a module imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = {name for name in inner if name.removeprefix("progressive.") in modules()}
+            found |= known or {node.module}
+    return found
+
+
+@cache
+def own_imports() -> dict[str, set[str]]:
+    """Return which modules of the package each of them imports."""
+    return {
+        name: {
+            target.removeprefix("progressive").lstrip(".")
+            for target in targets(tree)
+            if target.partition(".")[0] == "progressive"
+        }
+        for name, tree in modules().items()
+    }
+
+
+def room(module: str) -> str:
+    matching = [name for name in ROOMS if f"{module}.".startswith(f"{name}.")]
+    return max(matching, key=len, default="")
+
+
+def test_every_module_has_a_room():
+    homeless = {name for name in modules() if not room(name)} - ENTRY_POINTS - {"hosts"}
+    assert not homeless
+
+
+def test_rooms_import_only_what_they_may():
+    wrong = [
+        f"{name} imports {target}"
+        for name, found in own_imports().items()
+        if name not in ENTRY_POINTS
+        for target in found
+        if room(target) not in {room(name), "errors", *ROOMS.get(room(name), ())}
+    ]
+    assert not wrong
+
+
+def test_packages_of_others_are_known_where_they_belong():
+    wrong = []
+    for name, tree in modules().items():
+        packages = {target.partition(".")[0] for target in targets(tree)}
+        wrong += [
+            f"{name} imports {package}"
+            for package in packages & set(ONLY)
+            if name not in ENTRY_POINTS and room(name) not in ONLY[package]
+        ]
+        if room(name) in PLAIN:
+            plain = {*sys.stdlib_module_names, "progressive", *PLAIN[room(name)]}
+            wrong += [f"{name} imports {package}" for package in packages - plain]
+    assert not wrong
+
+
+def test_no_module_imports_itself_in_a_circle():
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in own_imports().get(waiting.pop(), ()):
+                if target not in seen:
+                    seen.add(target)
+                    waiting.append(target)
+        return seen
+
+    assert not [name for name in modules() if name in reachable(name)]
+
 
 def imported(module):
-    """Return the top-level packages in ``sys.modules`` after importing ``module`` afresh."""
+    """Return the top-level packages in `sys.modules` after importing `module` afresh."""
     code = f"import {module}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
@@ -22,23 +166,25 @@ def imported(module):
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("progressive", HEAVY | HYDRA),
+        ("progressive", HEAVY | HYDRA | {"pydantic"}),
         ("progressive.schedule", HEAVY | HYDRA | {"yaml"}),
         ("progressive.cost", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.records", HEAVY | HYDRA | {"yaml"}),
+        ("progressive.runs.report", {"torch", "ultralytics", "timm", "hydra"}),
         ("progressive.config.model", HEAVY | HYDRA),
         ("progressive.config.command_line", HEAVY),
-        ("progressive.runs.report", {"torch", "ultralytics", "timm", "hydra"}),
         ("progressive.data", HEAVY | HYDRA),
         ("progressive.detectors", HEAVY | HYDRA),
+        ("progressive.detectors.catalog", HEAVY | HYDRA),
         ("progressive.augment", {"ultralytics", "timm"} | HYDRA),
         ("progressive.regularize", {"ultralytics", "timm", "albumentations"} | HYDRA),
+        ("progressive.hosts.ultralytics.refusals", HEAVY | HYDRA),
         ("progressive.hosts.ultralytics.callback", HYDRA),
         ("progressive.hosts.pytorch", {"ultralytics", "timm", "transformers"} | HYDRA),
         ("progressive.hosts.transformers", {"ultralytics", "timm"} | HYDRA),
     ],
 )
-def test_imports(module, forbidden):
+def test_light_rooms_stay_light(module, forbidden):
     assert not imported(module) & forbidden
 
 
@@ -62,3 +208,12 @@ def test_importing_the_package_takes_no_time():
         times.append(float(done.stdout))
         time.sleep(0.05)
     assert min(times) < 0.2
+
+
+def test_files_stay_small():
+    lengths = {
+        path: len(path.read_text("utf-8").splitlines())
+        for folder in ("progressive", "scripts", "tests", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not {path.name: length for path, length in lengths.items() if length > 400}

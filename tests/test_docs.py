@@ -1,6 +1,6 @@
 """The pages of docs/hosts do what they say.
 
-A page shows one file of examples/ word for word as a ``python`` block, and in a ``bash`` block a
+A page shows one file of examples/ word for word as a `python` block, and in a `bash` block a
 command of a few seconds that starts with ``python examples/``. The command is run as it stands.
 """
 

@@ -85,6 +85,11 @@ class Config(Strengths):
         description="Where the optimizer waits for several batches (train.nbs above batch), load "
         "as many of them as one as small images leave room for.",
     )
+    train_faster: bool = Field(
+        True,
+        description="Compute and load images the fastest way; false leaves precision, threads, "
+        "layers, memory, optimizer and decoding as they are in Ultralytics.",
+    )
     val_every: int | None = Field(
         None,
         ge=1,

@@ -4,8 +4,8 @@
     trainer = Trainer(max_epochs=schedule.epochs, callbacks=[ProgressiveCallback(schedule)])
     trainer.fit(model, datamodule=ProgressiveDataModule(make_loader, val_loader))
 
-A data module of your own takes part if it has ``set_training_stage(stage)`` and makes a new loader,
-with what that stage says, whenever its ``train_dataloader()`` is called. What each event does::
+A data module of your own takes part if it has `set_training_stage(stage)` and makes a new loader,
+with what that stage says, whenever its `train_dataloader()` is called. What each event does::
 
     trainer.fit(...)
         setup                       refuse settings under which a schedule cannot hold; first stage
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 
 def _base(name: str) -> Any:
-    """Return a class that derives from Lightning's class ``name``, under either import name.
+    """Return a class that derives from Lightning's class `name`, under either import name.
 
-    ``lightning.pytorch`` and ``pytorch_lightning`` are the same code but not the same classes, and
+    `lightning.pytorch` and `pytorch_lightning` are the same code but not the same classes, and
     a trainer accepts those of its own package only. So derive from all that are installed.
     """
     packages = {"lightning": "lightning.pytorch", "pytorch_lightning": "pytorch_lightning"}
@@ -57,22 +57,22 @@ class TakesTrainingStage(Protocol):
     """What a data module must offer, and a LightningModule may."""
 
     def set_training_stage(self, stage: TrainingStage) -> None:
-        """Take what training uses from the next call of ``train_dataloader`` on."""
+        """Take what training uses from the next call of `train_dataloader` on."""
 
 
 class ProgressiveCallback(_Callback):
     """Apply a `ProgressiveSchedule` to a Lightning trainer.
 
     The data module, or a LightningModule that has the loaders itself, is told every stage through
-    ``set_training_stage``; a LightningModule beside a data module is told as well if it has that
+    `set_training_stage`; a LightningModule beside a data module is told as well if it has that
     method. Loaders are rebuilt at boundaries only, the one of validation never. If the schedule has
     dropout or drop path, the rates of the model's layers are set; otherwise they are left alone.
 
     Args:
-        schedule: what to train when; the trainer must have as many ``max_epochs``.
+        schedule: what to train when; the trainer must have as many `max_epochs`.
 
     Raises:
-        InputError: from ``trainer.fit``, in settings under which the schedule cannot hold.
+        InputError: from `trainer.fit`, in settings under which the schedule cannot hold.
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
@@ -101,10 +101,10 @@ class ProgressiveCallback(_Callback):
         apply_schedule(pl_module, self.schedule, self.schedule.stages[-1])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make sure of the stage: only now has Lightning settled which epoch comes first.
+        """Check the stage again: only now does Lightning know which epoch comes first.
 
-        A checkpoint written when an epoch ends carries the number of that epoch, and is resumed
-        with the next one.
+        A checkpoint written at the end of an epoch has the number of that epoch, but training goes
+        on with the next one.
         """
         if self._enter(trainer, pl_module, trainer.current_epoch):
             self._request_reload(trainer)
@@ -118,7 +118,7 @@ class ProgressiveCallback(_Callback):
         batch: Any,  # noqa: ARG002 - the event's signature
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """End a reload; not when the epoch starts, an event that some resumed runs leave out."""
+        """End a reload. The start of an epoch is too early: some resumed runs skip that event."""
         if self._replaced_loader is None:
             return
         if id(trainer.train_dataloader) == self._replaced_loader:
@@ -149,11 +149,11 @@ class ProgressiveCallback(_Callback):
         self._end_reload(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Leave the trainer as it was found: it may have stopped early, just before a reload."""
+        """Leave the trainer as it was found; training may have stopped just before a reload."""
         self._end_reload(trainer)
 
     def _enter(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> bool:
-        """Hand over the stage of ``epoch``; return whether that is a change."""
+        """Hand over the stage of `epoch`; return whether that is a change."""
         # The checkpoint of a finished run carries the epoch after the last one.
         stage = self.schedule.at(min(epoch, self.schedule.epochs - 1))
         if stage == self.stage:
@@ -166,9 +166,9 @@ class ProgressiveCallback(_Callback):
     def _request_reload(self, trainer: Trainer) -> None:
         """Have Lightning rebuild the training loader before the next epoch, and only then.
 
-        It looks at this attribute whenever an epoch starts, and again for every validation, by
-        which time `_end_reload` has taken it back. Its own way of reloading keeps the length of the
-        epoch, on which logging and progress bars depend, in step with the loader.
+        Lightning reads this attribute when an epoch starts, and again before every validation; by
+        then `_end_reload` has reset it. Reloading this way also updates the length of the epoch,
+        which logging and progress bars need.
         """
         self._replaced_loader = id(trainer.train_dataloader)
         trainer.reload_dataloaders_every_n_epochs = 1
@@ -193,7 +193,7 @@ class ProgressiveDataModule(_LightningDataModule):
 
     Args:
         make_loader: returns a new loader of the training set, whose images have
-            ``stage.image_size`` and are augmented as the stage says.
+            `stage.image_size` and are augmented as the stage says.
         val_loader: validation at the schedule's final size, in every stage.
     """
 

@@ -17,12 +17,7 @@ from progressive.hosts.shared.detection import (
     mixup_detection,
     randaugment_detection,
 )
-from progressive.hosts.shared.rates import (
-    apply_drop_path,
-    apply_dropout,
-    apply_schedule,
-    apply_to_model,
-)
+from progressive.hosts.shared.rates import apply_schedule
 from progressive.hosts.shared.samplers import (
     ProgressiveBatchSampler,
     ProgressiveSampler,
@@ -34,10 +29,7 @@ __all__ = [
     "ProgressiveBatchSampler",
     "ProgressiveSampler",
     "StagedIndex",
-    "apply_drop_path",
-    "apply_dropout",
     "apply_schedule",
-    "apply_to_model",
     "collate_detection",
     "mixup_detection",
     "randaugment_detection",

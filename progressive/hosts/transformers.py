@@ -36,11 +36,11 @@ from progressive.schedule import ProgressiveSchedule, TrainingStage
 class ProgressiveCallback(TrainerCallback):
     """Apply a `ProgressiveSchedule` to a `Trainer` whose training data is a `DetectionDataset`.
 
-    Any other data set that reads ``index.stage`` will do as well. The stage is a function of the
+    Any other data set that reads `index.stage` will do as well. The stage is a function of the
     epoch, so a run that resumes from a checkpoint is in the right one from its first step.
 
     Args:
-        schedule: what to train when; its epochs must be the Trainer's ``num_train_epochs``.
+        schedule: what to train when; its epochs must be the Trainer's `num_train_epochs`.
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
@@ -84,6 +84,8 @@ class ProgressiveCallback(TrainerCallback):
                 f"{self.schedule.epochs} epochs"
             )
         loader = kwargs["train_dataloader"]
+        if self.schedule.uses("mosaic") and isinstance(loader.dataset, DetectionDataset):
+            raise InputError("mosaic: DetectionDataset has none; leave it out of the schedule")
         self._sampler = ProgressiveSampler(_sampler_of(loader), self.schedule)
         loader.set_sampler(self._sampler)
         self._applied = None
@@ -126,10 +128,10 @@ class DetectionDataset(Dataset[dict[str, Any]]):
     """Samples as an image processor makes them, of the stage that comes with the index.
 
     Args:
-        samples: ``samples[i]`` is an image, uint8 RGB (H, W, 3); its boxes, (N, 4) with x_min,
+        samples: `samples[i]` is an image, uint8 RGB (H, W, 3); its boxes, (N, 4) with x_min,
             y_min, x_max, y_max in pixels; and their classes, integers (N,).
         image_processor: of an object detection model. Its size is the final one and must be
-            square, ``{"height": 640, "width": 640}``, so that images of a batch can be stacked.
+            square, `{"height": 640, "width": 640}`, so that images of a batch can be stacked.
         train: follow the stages; False means the final size and no augmentation, as evaluation
             needs in every stage.
 
@@ -153,7 +155,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``pixel_values`` (3, S, S) and ``labels`` as detection models take them."""
+        """Return `pixel_values` (3, S, S) and `labels` as detection models take them."""
         if not self.train:
             return self._processed(index, self.image_size, magnitude=0)
         stage = getattr(index, "stage", None)
@@ -190,7 +192,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
 
 
 def collate_detection(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Make a batch: ``pixel_values`` (B, 3, S, S) and a list of ``labels``."""
+    """Make a batch: `pixel_values` (B, 3, S, S) and a list of `labels`."""
     return {
         "pixel_values": torch.stack([item["pixel_values"] for item in items]),
         "labels": [item["labels"] for item in items],
@@ -225,7 +227,7 @@ def _coco(index: int, boxes: Any, labels: Any) -> dict[str, Any]:
     }
 
 
-#: The rows of ``labels`` that stand for objects; the rest describes the image.
+#: The rows of `labels` that stand for objects; the rest describes the image.
 OBJECT_KEYS = ("class_labels", "boxes", "area", "iscrowd")
 
 

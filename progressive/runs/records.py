@@ -46,13 +46,13 @@ class EpochRecord:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
-#: Columns of ``epochs.csv`` around those of the knobs, and what is in them.
+#: Columns of `epochs.csv` around those of the knobs, and what is in them.
 _BEFORE = {"epoch": int, "stage": int, "image_size": int}
 _AFTER = {"images": int, "train_seconds": float, "validation_seconds": float}
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one step."""
+    """Replace `path` by `text` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
@@ -60,12 +60,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as indented JSON."""
+    """Replace `path` by `value` as indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Replace ``path`` by ``rows``, whose first one names the columns; None becomes empty."""
+    """Replace `path` by `rows`, whose first one names the columns; None becomes empty."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -74,7 +74,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
-    """Write ``epochs.csv``: a row for each epoch, whose last columns are the metrics."""
+    """Write `epochs.csv`: a row for each epoch, whose last columns are the metrics."""
     rows = [
         {
             **{name: getattr(record, name) for name in _BEFORE},
@@ -88,7 +88,7 @@ def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
-    """Read ``epochs.csv`` back; an absent file means no epoch is done."""
+    """Read `epochs.csv` back; an absent file means no epoch is done."""
     path = folder / EPOCHS
     if not path.exists():
         return []
@@ -106,7 +106,7 @@ def read_epochs(folder: Path) -> list[EpochRecord]:
 
 
 def plan(schedule: ProgressiveSchedule) -> dict[str, Any]:
-    """Return the plan as written to ``plan.json``: the stages and their pixel cost."""
+    """Return the plan as written to `plan.json`: the stages and their pixel cost."""
     return {
         "epochs": schedule.epochs,
         "image_size": schedule.image_size,
@@ -151,7 +151,7 @@ def summary(
     metrics: Mapping[str, float | None],
     total_seconds: float,
 ) -> dict[str, Any]:
-    """Return what a finished run comes to, as written to ``summary.json``.
+    """Return what a finished run comes to, as written to `summary.json`.
 
     Args:
         schedule: what was trained.

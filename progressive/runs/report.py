@@ -11,7 +11,16 @@ from progressive.cost import relative_cost, stage_cost
 from progressive.schedule import KNOBS, ProgressiveSchedule
 
 #: How each recorded metric is written for people.
-METRICS = {"mAP50": "mAP50", "mAP50_95": "mAP50-95", "accuracy_top1": "accuracy"}
+METRICS = {
+    "mAP50": "mAP50",
+    "mAP50_95": "mAP50-95",
+    "mask_mAP50": "mask mAP50",
+    "mask_mAP50_95": "mask mAP50-95",
+    "pose_mAP50": "pose mAP50",
+    "pose_mAP50_95": "pose mAP50-95",
+    "accuracy_top1": "accuracy",
+    "mIoU": "mIoU",
+}
 
 
 def plan_table(schedule: ProgressiveSchedule) -> str:
@@ -31,7 +40,7 @@ def plan_table(schedule: ProgressiveSchedule) -> str:
 
 
 def stage_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draw what each stage did, from the rows of ``stages.csv``."""
+    """Draw what each stage did, from the rows of `stages.csv`."""
     return _table(
         [
             {

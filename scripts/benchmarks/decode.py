@@ -89,7 +89,7 @@ def _full(data: Encoded, target: Target, kind: int) -> NDArray[np.uint8]:
 
 
 def _enlarged(side: int) -> list[Encoded]:
-    """Photographs of ``side`` px, with sides that are multiples of 16 as those of cameras are."""
+    """Photographs of `side` px, with sides that are multiples of 16 as those of cameras are."""
     found = []
     for package, file in PHOTOGRAPHS:
         spec = find_spec(package)

@@ -1,4 +1,4 @@
-"""Start a training and end with its first batch: ``first_batch.py DATA FOLDER stock|progressive``.
+"""Start a training and end with its first batch: `first_batch.py DATA FOLDER stock|progressive`.
 
 The process is timed from outside, so that imports count.
 """

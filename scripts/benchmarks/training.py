@@ -81,7 +81,7 @@ def b0() -> YOLO:
 
 
 def train(model: YOLO, data: str, folder: Path, steps: int, **arguments: Any) -> None:
-    """Train on as much of the data as makes ``steps`` steps an epoch."""
+    """Train on as much of the data as makes `steps` steps an epoch."""
     model.train(
         data=data,
         project=str(folder),

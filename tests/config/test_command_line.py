@@ -192,7 +192,7 @@ SCRIPT = Path(sys.executable).with_name("progressive")
 def test_bash_completes_keys_and_options(tmp_path):
     completed = {
         "size.": "size.max= size.min=",
-        "head=rtd": "head=rtdetr head=rtdetr-l head=rtdetr-x",
+        "head=yolov10": " ".join(f"head=yolov10{scale}" for scale in ["", *"blmnsx"]),
         "schedule=efficientnetv2_s dro": "drop_path. dropout.",
         "+experiment=res": "+experiment=resnet50_progressive",
     }

@@ -49,7 +49,7 @@ def test_backbones_of_the_paper_are_there():
         ("efficientnetv2_b0", 1, 1, ("tf_efficientnetv2_b0",)),
         ("efficientnetv2_b0", 0.5, 0.5, ("tf_efficientnetv2_b0", 0.5, 0.5)),
         ("efficientnetv2_b3", 1, 1, ("tf_efficientnetv2_b3",)),
-        # a fraction of b3 is one of b0 times the 1.2 and 1.4 that make b3 of it
+        # b3 is b0 with the multipliers 1.2 and 1.4, so a fraction of b3 is b0 times both
         ("efficientnetv2_b3", 0.5, 0.25, ("tf_efficientnetv2_b0", 0.6, 0.35)),
         ("efficientnetv2_b1", 1, 0.5, ("tf_efficientnetv2_b0", 1.0, 0.55)),
         ("efficientnetv2_s", 0.25, 1, ("tf_efficientnetv2_s", 0.25, 1.0)),

@@ -25,7 +25,7 @@ from progressive.hosts.pytorch import (
     ProgressiveBatchSampler,
     ProgressiveSampler,
     StagedIndex,
-    apply_to_model,
+    apply_schedule,
     collate_detection,
     mixup_detection,
     randaugment_detection,
@@ -151,23 +151,30 @@ class Functional(nn.Module):
         self.attention = nn.MultiheadAttention(4, 2, dropout=0.3)
 
 
-def test_apply_to_model_sets_every_kind_of_dropout():
+def test_apply_schedule_sets_every_kind_of_dropout():
     functional = Functional()
     model = nn.ModuleList([nn.Dropout(0.5), nn.Dropout2d(0.5), functional])
-    apply_to_model(model, SCHEDULE.at(3))
+    apply_schedule(model, SCHEDULE, SCHEDULE.at(3))
     assert [model[0].p, model[1].p, functional.dropout] == [0.2, 0.2, 0.2]
     assert functional.attention.dropout == 0.3
     for part in (nn.Dropout(), nn.Dropout2d(), Functional()):
-        apply_to_model(part, SCHEDULE.at(3))
+        apply_schedule(part, SCHEDULE, SCHEDULE.at(3))
 
 
-def test_apply_to_model_refuses_rates_without_effect():
-    apply_to_model(nn.ReLU(), SCHEDULE.at(0))
+def test_a_rate_that_the_schedule_does_not_use_stays():
+    schedule = ProgressiveSchedule.fixed(epochs=1, image_size=32)
+    model = nn.ModuleList([nn.Dropout(0.5), nn.Dropout2d(0.4), Functional()])
+    apply_schedule(model, schedule, schedule.at(0))
+    assert [model[0].p, model[1].p, model[2].dropout] == [0.5, 0.4, 0.5]
+
+
+def test_apply_schedule_refuses_rates_without_effect():
+    apply_schedule(nn.ReLU(), SCHEDULE, SCHEDULE.at(0))
     with pytest.raises(InputError, match=r"dropout_rate=0\.2: the model has neither"):
-        apply_to_model(nn.ReLU(), SCHEDULE.at(3))
-    stage = ProgressiveSchedule.fixed(epochs=1, image_size=32, drop_path=0.1).at(0)
+        apply_schedule(nn.ReLU(), SCHEDULE, SCHEDULE.at(3))
+    schedule = ProgressiveSchedule.fixed(epochs=1, image_size=32, drop_path=0.1)
     with pytest.raises(InputError, match=r"drop_path_rate=0\.1: the model has no stochastic"):
-        apply_to_model(nn.ReLU(), stage)
+        apply_schedule(nn.ReLU(), schedule, schedule.at(0))
 
 
 def test_randaugment_moves_boxes_and_draws_from_torch():
@@ -243,7 +250,7 @@ def test_all_four_knobs_act_in_a_loop(flat_data):
     levels = {image[0, 0, 0] for image, _, _ in YoloSamples(flat_data.parent / "images" / "train")}
     for epoch in range(SCHEDULE.epochs):
         stage = batches.set_epoch(epoch)
-        apply_to_model(model, stage)
+        apply_schedule(model, SCHEDULE, stage)
         seen, objects, zeroed = set(), 0, 0
         for images, targets in loader:
             assert images.shape[2:] == (stage.image_size, stage.image_size)

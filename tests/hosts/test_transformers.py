@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from progressive.data.samples import YoloSamples
 from progressive.errors import InputError
-from progressive.hosts.pytorch import StagedIndex, apply_to_model
+from progressive.hosts.pytorch import StagedIndex, apply_schedule
 from progressive.schedule import ProgressiveSchedule
 
 pytest.importorskip("transformers")
@@ -129,6 +129,12 @@ def test_all_four_knobs_act(make_trainer, samples, workers):
 
 
 def test_every_stage_is_in_the_log(make_trainer):
+    mosaic = ProgressiveSchedule.fixed(epochs=4, image_size=64, mosaic=0.5)
+    trainer, _ = make_trainer()
+    ProgressiveCallback(mosaic).attach(trainer)
+    with pytest.raises(InputError, match="mosaic: DetectionDataset has none"):
+        trainer.train()
+
     trainer, _ = make_trainer()
     ProgressiveCallback(SCHEDULE).attach(trainer)
     trainer.train()
@@ -160,6 +166,7 @@ def test_resumed_run_goes_on_mid_stage_and_mid_epoch(make_trainer):
         assert [row["image_id"] for row in left] == [row["image_id"] for row in right]
 
 
+@pytest.mark.slow
 def test_training_twice_starts_over(make_trainer):
     trainer, seen = make_trainer()
     ProgressiveCallback(SCHEDULE).attach(trainer)
@@ -194,12 +201,13 @@ def test_dropout_of_a_model_that_keeps_its_rate_as_a_number():
         attention_dropout=0.3,
     )
     model = DetrForObjectDetection(config)
-    apply_to_model(model, SCHEDULE.at(3))
+    apply_schedule(model, SCHEDULE, SCHEDULE.at(3))
     layer = model.model.encoder.layers[0]
     assert layer.dropout == 0.2
     assert layer.self_attn.attention_dropout == 0.3
 
 
+@pytest.mark.slow
 def test_wrong_use_is_refused(make_trainer):
     def refusal(trainer, attach=True):
         if attach:

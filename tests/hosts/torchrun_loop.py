@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
 from progressive import ProgressiveSchedule
-from progressive.hosts.pytorch import ProgressiveBatchSampler, apply_to_model
+from progressive.hosts.pytorch import ProgressiveBatchSampler, apply_schedule
 
 
 class Noise(Dataset):
@@ -33,7 +33,7 @@ batches = ProgressiveBatchSampler(BatchSampler(DistributedSampler(Noise()), 4, F
 loader = DataLoader(Noise(), batch_sampler=batches, num_workers=1, persistent_workers=True)
 log = []
 for epoch in range(schedule.epochs):
-    apply_to_model(model, batches.set_epoch(epoch))
+    apply_schedule(model, schedule, batches.set_epoch(epoch))
     for indices, images in loader:
         optimizer.zero_grad()
         model(images).square().mean().backward()

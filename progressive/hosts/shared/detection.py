@@ -23,13 +23,13 @@ def randaugment_detection(
     """Apply `RandAugment` to one image and its boxes; a magnitude of 0 does nothing.
 
     The operations are drawn by torch's generator, which every worker of a loader has its own of
-    and ``torch.manual_seed`` makes reproducible.
+    and `torch.manual_seed` makes reproducible.
 
     Args:
         image: uint8 RGB, (H, W, 3).
         boxes: (N, 4), x_min, y_min, x_max, y_max in pixels; what lies outside the image is cut.
         labels: (N,), anything.
-        magnitude: ``stage.randaugment_magnitude``.
+        magnitude: `stage.randaugment_magnitude`.
 
     Returns:
         The three, of which boxes moved out of sight are gone; the input is left alone.
@@ -61,12 +61,12 @@ def mixup_detection(
 
     As in Ultralytics the knob is the probability that an image is blended, and the ratio is drawn
     from Beta(32, 32). For classification, where the knob is alpha, use torchvision's
-    ``v2.MixUp(alpha=stage.mixup, num_classes=...)``.
+    `v2.MixUp(alpha=stage.mixup, num_classes=...)`.
 
     Args:
         images: (B, C, H, W), floating point.
-        targets: for each image a dict of tensors with one row per object, such as ``boxes`` (N, 4)
-            and ``labels`` (N,), as torchvision's detectors take them.
+        targets: for each image a dict of tensors with one row per object, such as `boxes` (N, 4)
+            and `labels` (N,), as torchvision's detectors take them.
         probability: in [0, 1].
 
     Returns:

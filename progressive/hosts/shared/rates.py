@@ -12,37 +12,26 @@ from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 
 def apply_schedule(model: nn.Module, schedule: ProgressiveSchedule, stage: TrainingStage) -> None:
-    """Set those rates of a stage that the schedule has anywhere, and leave the model's own others.
+    """Set dropout of every kind and stochastic depth of a model to the rates of a stage.
 
-    Raises:
-        InputError: a rate is above 0 and the model has no layer to set it in.
-    """
-    if any(each.dropout_rate for each in schedule.stages):
-        apply_dropout(model, stage.dropout_rate)
-    if any(each.drop_path_rate for each in schedule.stages):
-        apply_drop_path(model, stage.drop_path_rate)
-
-
-def apply_to_model(model: nn.Module, stage: TrainingStage) -> None:
-    """Set dropout, channel dropout and stochastic depth of a model to the rates of a stage.
-
-    A rate of 0 is set as well: with a schedule that has no dropout, a model's own would be lost.
-    Use `apply_schedule` for such a model.
+    A rate that the schedule does not use is left as the model has it.
 
     Args:
         model: any module tree, wrapped for multi-GPU or not; pass a part, such as the head, to
             leave the rest as it was built.
+        schedule: says which rates are used.
         stage: whose rates to set, from the next forward pass in training mode.
 
     Raises:
         InputError: a rate is above 0 and the model has no layer to set it in.
     """
-    apply_dropout(model, stage.dropout_rate)
-    apply_drop_path(model, stage.drop_path_rate)
+    if schedule.uses("dropout_rate"):
+        _set_dropout(model, stage.dropout_rate)
+    if schedule.uses("drop_path_rate"):
+        _set_drop_path(model, stage.drop_path_rate)
 
 
-def apply_dropout(model: nn.Module, rate: float) -> None:
-    """Set dropout of every kind; InputError if ``rate`` is above 0 and there is none."""
+def _set_dropout(model: nn.Module, rate: float) -> None:
     found = set_channel_dropout(model, rate) + set_dropout(model, rate)
     found += _set_functional_dropout(model, rate)
     if rate > 0 and not found:
@@ -52,8 +41,7 @@ def apply_dropout(model: nn.Module, rate: float) -> None:
         )
 
 
-def apply_drop_path(model: nn.Module, rate: float) -> None:
-    """Set stochastic depth; InputError if ``rate`` is above 0 and there is none to set."""
+def _set_drop_path(model: nn.Module, rate: float) -> None:
     if not set_drop_path(model, rate) and rate > 0:
         raise InputError(
             f"drop_path_rate={rate:g}: the model has no stochastic depth that can be set; build it "
@@ -62,7 +50,7 @@ def apply_drop_path(model: nn.Module, rate: float) -> None:
 
 
 def _set_functional_dropout(model: nn.Module, rate: float) -> int:
-    """Set the number ``dropout`` that modules without a dropout layer hand to ``F.dropout``.
+    """Set the number `dropout` that modules without a dropout layer hand to `F.dropout`.
 
     DETR and its relatives in transformers are built so. PyTorch's own modules are left alone: in
     `nn.MultiheadAttention` the name means the dropout of attention weights.

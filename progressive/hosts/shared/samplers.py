@@ -21,13 +21,13 @@ class StagedIndex(int):
     """An index into a data set, and the stage its sample is for.
 
     Arithmetic gives a plain `int`: put `Subset` and `ConcatDataset`, which compute an index of
-    their own, inside of the data set that reads ``index.stage``, not around it.
+    their own, inside of the data set that reads `index.stage`, not around it.
     """
 
     stage: TrainingStage
 
     def __new__(cls, index: int, stage: TrainingStage) -> StagedIndex:
-        """Attach ``stage`` to ``index``."""
+        """Attach `stage` to `index`."""
         self = super().__new__(cls, index)
         self.stage = stage
         return self
@@ -41,7 +41,7 @@ class ProgressiveSampler(Sampler[Any]):
     """The indices of another sampler, each with the stage of the epoch.
 
     Args:
-        sampler: any sampler of indices; its own ``set_epoch``, if it has one, is called along.
+        sampler: any sampler of indices; its own `set_epoch`, if it has one, is called along.
         schedule: which epoch belongs to which stage.
     """
 
@@ -95,7 +95,7 @@ class ProgressiveBatchSampler(ProgressiveSampler):
     """The batches of another batch sampler, each index with the stage of the epoch.
 
     Args:
-        sampler: any batch sampler, such as ``BatchSampler(DistributedSampler(data), 16, False)``.
+        sampler: any batch sampler, such as `BatchSampler(DistributedSampler(data), 16, False)`.
         schedule: which epoch belongs to which stage.
     """
 

@@ -8,7 +8,7 @@ What each event does::
 
     model.train(...)
         on_pretrain_routine_start    refuse settings under which a schedule cannot hold
-        on_pretrain_routine_end      insert dropout, choose the precision, write the plan
+        on_pretrain_routine_end      insert dropout, set up for speed, write the plan
         for epoch in epochs:
             on_train_epoch_start     apply schedule.at(epoch) to loader and model
             for batch in loader:
@@ -17,12 +17,13 @@ What each event does::
             (validation where due, checkpoint)
             on_fit_epoch_end         record the epoch, say how much time is left
         on_train_end                 write the summary
+        teardown                     leave the process as it was found; also after an error
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +34,19 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
-from progressive.hosts.ultralytics.batches import StepCounter, batches_to_merge, may_merge
+from progressive.hosts.ultralytics.batches import Batches
 from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remove_head_dropout
-from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size
-from progressive.hosts.ultralytics.loader import (
-    LoaderState,
-    forget_images,
-    loader_state,
-    restore_loader,
-    set_loader_stage,
-)
+from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
+from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.hosts.ultralytics.speed.allocator import keep_freed_memory
-from progressive.hosts.ultralytics.speed.compilation import compile_once_per_size
-from progressive.hosts.ultralytics.speed.precision import (
-    Precision,
-    choose_precision,
-    fuse_optimizer,
-    set_precision,
-)
+from progressive.hosts.ultralytics.speed import train_faster
 from progressive.hosts.ultralytics.validation import (
+    VALIDATION_COST,
     epochs_to_validate,
-    validate_always,
     validate_if,
 )
-from progressive.machine import available_cpus
 from progressive.regularize import (
     rates,
     restore_rates,
@@ -83,20 +70,25 @@ EVENTS = (
 
 
 class ProgressiveCallback:
-    """Apply a `ProgressiveSchedule` to the training of an ``ultralytics.YOLO`` model.
+    """Apply a `ProgressiveSchedule` to the training of an `ultralytics.YOLO` model.
 
     The instance holds plain data only until training starts, so it survives the pickling of a
     multi-GPU launch and acts in every worker process.
 
+    What it changes is undone by two stacks: the process's when training ends, however it ends, and
+    the trainer's when the callback is detached.
+
     Args:
         schedule: what to train when.
-        config: text to keep as ``config.yaml`` in the run folder. Handed over rather than written
+        config: text to keep as `config.yaml` in the run folder. Handed over rather than written
             by the caller, since a multi-GPU launch deletes the folder first.
-        val_every: validate each this many epochs, besides at the end of stages and throughout the
-            last one; None to spend a tenth of the training time on it.
+        val_every: validate every N epochs, at the end of stages and throughout the last one; None
+            to spend a tenth of the training time on it.
         cache_encoded: keep the image files in memory, as they are on disk.
         merge_batches: load several batches as one where the optimizer waits for several anyway
-            (``nbs`` above ``batch``) and the images of a stage are small enough.
+            (`nbs` above `batch`) and the images of a stage are small enough.
+        train_faster: compute and load images the fastest way; False leaves precision, threads,
+            memory, layers, optimizer and decoding as they are in Ultralytics.
     """
 
     def __init__(
@@ -107,6 +99,7 @@ class ProgressiveCallback:
         val_every: int | None = None,
         cache_encoded: bool = False,
         merge_batches: bool = True,
+        train_faster: bool = True,
     ) -> None:
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
@@ -114,15 +107,19 @@ class ProgressiveCallback:
         self.val_every = val_every
         self.cache_encoded = cache_encoded
         self.merge_batches = merge_batches
+        self.train_faster = train_faster
         self._recorder = Recorder(schedule, config)
         self._validated: frozenset[int] = frozenset()
-        self._applied: tuple[Any, TrainingStage, bool, int] | None = None
-        self._close_mosaic: int | None = None
-        self._undo: list[Callable[[], None]] = []
-        self._overrides: dict[str, Any] | None = None
-        self._loader: tuple[Any, LoaderState] | None = None
-        self._steps: StepCounter | None = None
         self._rates: dict[str, float] = {}
+        self._close_mosaic: int | None = None
+        self._forget_training()
+
+    def _forget_training(self) -> None:
+        self._unhook: Callable[[], None] | None = None
+        self._process, self._trainer = ExitStack(), ExitStack()
+        self._loader: StagedLoader | None = None
+        self._batches: Batches | None = None
+        self._applied: tuple[Any, TrainingStage, bool, int] | None = None
 
     @property
     def epochs(self) -> list[records.EpochRecord]:
@@ -130,26 +127,22 @@ class ProgressiveCallback:
         return self._recorder.epochs
 
     def attach(self, model: Model) -> ProgressiveCallback:
-        """Hook into ``model``, whose next call of ``train`` follows the schedule.
+        """Hook into `model`, whose next call of `train` follows the schedule.
 
-        Image size and number of epochs come from the schedule; giving ``train`` others is refused.
+        Image size and number of epochs come from the schedule; giving `train` others is refused.
 
         Raises:
             InputError: the model follows a schedule already, or this callback another model.
         """
         if any(_is_ours(function) for found in model.callbacks.values() for function in found):
             raise InputError("the model follows a schedule already; detach that callback first")
-        if self._overrides is not None:
+        if self._unhook is not None:
             raise InputError("this callback is attached to a model already; make another one")
-        for event in EVENTS:
-            model.add_callback(event, getattr(self, event))
-        self._overrides = dict(model.overrides)
-        model.overrides["imgsz"] = self.schedule.image_size
-        model.overrides["epochs"] = self.schedule.epochs
+        self._unhook = _hook(model, self)
         return self
 
     def detach(self, model: Model) -> None:
-        """Leave ``model``, and the trainer it may have, as they would be without this callback.
+        """Leave `model`, and the trainer it may have, as they would be without this callback.
 
         Weights and records stay. In the middle of training, as from another callback, the trainer
         goes on with its own settings.
@@ -157,24 +150,15 @@ class ProgressiveCallback:
         Raises:
             InputError: this callback is not attached.
         """
-        if self._overrides is None:
+        if self._unhook is None:
             raise InputError("this callback is not attached to a model")
-        trainer = model.trainer
-        for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
-            for found in callbacks.values():
-                found[:] = [f for f in found if getattr(f, "__self__", None) is not self]
-        if "epochs" in model.overrides:  # a training replaces them by what it was given
-            for name in ("imgsz", "epochs"):
-                del model.overrides[name]
-            model.overrides.update(self._overrides)
-        self._overrides = None
-        modules = [model.model]
-        if trainer is not None and trainer.ema is not None:  # else others trained, or none
-            modules += [unwrap_model(trainer.model), trainer.ema.ema]
-            self._restore_trainer(trainer)
-        for module in modules:
-            remove_head_dropout(module)
-            restore_rates(module, self._rates)
+        self._process.close()
+        self._trainer.close()
+        self._unhook()
+        # The trained weights were loaded from a file, with what the trainer's model had.
+        remove_head_dropout(model.model)
+        restore_rates(model.model, self._rates)
+        self._forget_training()
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read."""
@@ -182,38 +166,26 @@ class ProgressiveCallback:
         self._refuse(trainer)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
-        """Make the model ready for every knob, the processor for speed, and write the plan."""
+        """Make the model ready for every knob, process and trainer for speed; write the plan."""
         self._refuse(trainer)  # only rank 0 saw the start event
-        model = unwrap_model(trainer.model)
-        channels = trainer.data.get("channels", 3)
-        self._rates = rates(model)
-        if trainer.args.task != "classify":
-            self._refuse_sizes(trainer.stride)
-            insert_head_dropout(model, channels)
-            insert_head_dropout(trainer.ema.ema, channels)
-        if trainer.args.compile:
-            self._undo.append(compile_once_per_size(self.schedule))
-        if trainer.device.type == "cpu":
-            # Ultralytics leaves one core unused, which is half of a small machine.
-            self._undo.append(partial(torch.set_num_threads, torch.get_num_threads()))
-            torch.set_num_threads(available_cpus())
-            self._undo.append(keep_freed_memory())
-            fuse_optimizer(trainer)
-            if RANK == -1:  # processes would choose differently
-                choose_precision(trainer, self.schedule.image_size)
+        self._trainer = ExitStack()  # of a trainer before, which is gone, nothing needs undoing
+        self._prepare_model(trainer)
+        if self.train_faster:
+            train_faster(
+                trainer, self.schedule, process_undo=self._process, trainer_undo=self._trainer
+            )
         if trainer.device.type == "cuda":
             size, batch = self.schedule.image_size, trainer.train_loader.batch_size
             half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
-            probe_memory(
-                model,
-                (batch, channels, size, size),
-                half if trainer.amp else None,
-            )
+            shape = (batch, trainer.data.get("channels", 3), size, size)
+            probe_memory(unwrap_model(trainer.model), shape, half if trainer.amp else None)
         images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
         self._validated = epochs_to_validate(self.schedule, images, self.val_every)
-        validate_if(trainer, lambda: trainer.epoch in self._validated)
+        self._trainer.callback(validate_if(trainer, lambda: trainer.epoch in self._validated))
         if RANK in {-1, 0}:
-            self._recorder.write_plan(Path(trainer.save_dir), trainer.start_epoch)
+            cost = VALIDATION_COST * images[1] / images[0]
+            folder = Path(trainer.save_dir)
+            self._recorder.write_plan(folder, trainer.start_epoch, self._validated, cost)
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
@@ -223,12 +195,7 @@ class ProgressiveCallback:
         self._apply_to_loader(
             trainer, stage, mosaic_closed=bool(trainer.args.close_mosaic and tail)
         )
-        for model in (unwrap_model(trainer.model), trainer.ema.ema):  # the average is what is saved
-            if trainer.args.task == "classify":
-                set_dropout(model.model[-1], stage.dropout_rate)
-            else:
-                set_channel_dropout(model, stage.dropout_rate)
-            set_drop_path(model, stage.drop_path_rate)
+        self._apply_to_model(trainer, stage)
         # A plateau at small images says little of large ones: only the last stage stops early.
         stopper, last = trainer.stopper, self.schedule.stages[-1]
         stopper.best_epoch = max(stopper.best_epoch, min(trainer.epoch + 1, last.start_epoch))
@@ -238,10 +205,9 @@ class ProgressiveCallback:
 
     def on_train_batch_start(self, trainer: BaseTrainer) -> None:
         """Give back what `on_train_epoch_start` hid, and say whether the optimizer is to step."""
-        if self._close_mosaic is not None:
-            trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
-        if self._steps is not None:
-            trainer.accumulate = self._steps.next_batch()
+        self._show_close_mosaic(trainer)
+        if self._batches is not None:
+            self._batches.next_batch(trainer)
 
     def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Stop the clock of training before validation starts."""
@@ -259,18 +225,21 @@ class ProgressiveCallback:
 
     def teardown(self, trainer: BaseTrainer) -> None:  # noqa: ARG002 - the event's signature
         """Leave the process as it was found."""
-        if self._loader is not None and self._loader[1].image_size is not None:
-            forget_images(self._loader[0].dataset)
-        while self._undo:
-            self._undo.pop()()
+        self._process.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A training before leaves a loader, which cannot go along to the processes of the next.
-        return {**vars(self), "_loader": None, "_applied": None, "_steps": None, "_undo": []}
+        # What a training leaves cannot go along to the processes of the next.
+        plain = dict(vars(self))
+        for name in ("_unhook", "_process", "_trainer", "_loader", "_batches", "_applied"):
+            del plain[name]
+        return plain
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget_training()
 
     def _refuse(self, trainer: BaseTrainer) -> None:
-        arguments = vars(trainer.args)
-        reason = refusal(arguments)
+        reason = refusal(vars(trainer.args), self.schedule)
         if not reason and trainer.epochs != self.schedule.epochs:
             reason = f"epochs={trainer.epochs}: the schedule has {self.schedule.epochs}"
         if not reason and trainer.args.imgsz != self.schedule.image_size:
@@ -286,30 +255,44 @@ class ProgressiveCallback:
                     f"multiple of the model's stride; give the schedule stride={stride}"
                 )
 
+    def _prepare_model(self, trainer: BaseTrainer) -> None:
+        """Remember the model's rates, and insert dropout where a schedule with dropout needs it."""
+        models = unwrap_model(trainer.model), trainer.ema.ema  # the average is what is saved
+        self._rates = rates(models[0])
+        for model in models:
+            self._trainer.callback(restore_rates, model, self._rates)
+        if trainer.args.task == "classify":
+            return
+        self._refuse_sizes(trainer.stride)
+        if self.schedule.uses("dropout_rate"):
+            for model in models:
+                channels = trainer.data.get("channels", 3)
+                self._trainer.callback(insert_head_dropout(model, channels))
+
+    def _apply_to_model(self, trainer: BaseTrainer, stage: TrainingStage) -> None:
+        for model in (unwrap_model(trainer.model), trainer.ema.ema):
+            if self.schedule.uses("dropout_rate"):
+                if trainer.args.task == "classify":
+                    set_dropout(model.model[-1], stage.dropout_rate)
+                else:
+                    set_channel_dropout(model, stage.dropout_rate)
+            if self.schedule.uses("drop_path_rate"):
+                set_drop_path(model, stage.drop_path_rate)
+
     def _apply_to_loader(
         self, trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool
     ) -> None:
-        """Rebuild what the loader does, unless this very data set already does it.
+        """Rebuild what the loader does, unless this very loader already does it.
 
-        The data set is compared, not the epoch: after an out-of-memory retry the trainer starts
-        the same epoch again on a new loader.
+        The loader is compared, not the epoch: after an out-of-memory retry the trainer starts the
+        same epoch again on a new one.
         """
-        loader = trainer.train_loader
-        if self._loader is None or self._loader[0] is not loader:
-            self._loader = loader, loader_state(trainer)
-            self._steps = None
-        state, merged = self._loader[1], 1
-        if self.merge_batches and state.accumulate > 1 and may_merge(trainer):
-            sizes = stage.image_size, self.schedule.image_size
-            merged = batches_to_merge(*sizes, state.accumulate)
-            self._steps = self._steps or StepCounter(state.accumulate)
-            self._steps.start_epoch(state.batches, merged)
-        wanted = (loader.dataset, stage, mosaic_closed, merged)
+        loader, batches = self._take_loader(trainer)
+        batch_size = batches.start_epoch(trainer, stage.image_size, self.schedule.image_size)
+        wanted = (loader, stage, mosaic_closed, batch_size)
         if wanted == self._applied:
             return
-        decode_at_stage_size(loader.dataset, encoded=self.cache_encoded)
-        batch_size = merged * state.batch_size
-        set_loader_stage(trainer, stage, mosaic_closed=mosaic_closed, batch_size=batch_size)
+        loader.set_stage(stage, mosaic_closed=mosaic_closed, batch_size=batch_size)
         self._applied = wanted
         LOGGER.info(
             f"Stage {stage.index + 1}/{len(self.schedule.stages)}: "
@@ -318,18 +301,48 @@ class ProgressiveCallback:
             f"batches of {batch_size}"
         )
 
-    def _restore_trainer(self, trainer: BaseTrainer) -> None:
-        validate_always(trainer)
-        self._steps = None
-        self.on_train_batch_start(trainer)
-        self.teardown(trainer)
-        if trainer.device.type == "cpu":
-            fuse_optimizer(trainer, None)
-            set_precision(trainer, Precision())
-        if self._loader is not None and self._loader[0] is trainer.train_loader:
-            restore_loader(trainer, self._loader[1])
-        self._applied = self._loader = None
+    def _take_loader(self, trainer: BaseTrainer) -> tuple[StagedLoader, Batches]:
+        """Return the trainer's loader with its batches, prepared when it is seen first."""
+        if (
+            self._loader is None
+            or self._batches is None
+            or (self._loader.loader is not trainer.train_loader)
+        ):
+            dataset = trainer.train_loader.dataset
+            self._loader = StagedLoader(trainer, self.schedule)
+            self._batches = Batches(trainer, merge=self.merge_batches)
+            self._trainer.callback(self._loader.restore)
+            self._trainer.callback(self._show_close_mosaic, trainer)
+            if self.train_faster or self.cache_encoded:
+                self._trainer.callback(decode_at_stage_size(dataset, encoded=self.cache_encoded))
+            self._process.callback(forget_images, dataset)
+        return self._loader, self._batches
+
+    def _show_close_mosaic(self, trainer: BaseTrainer) -> None:
+        if self._close_mosaic is not None:
+            trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
 
 
 def _is_ours(function: Any) -> bool:
     return isinstance(getattr(function, "__self__", None), ProgressiveCallback)
+
+
+def _hook(model: Model, callback: ProgressiveCallback) -> Callable[[], None]:
+    """Let `model` call `callback` in its next training; return what undoes it."""
+    for event in EVENTS:
+        model.add_callback(event, getattr(callback, event))
+    overrides = dict(model.overrides)
+    model.overrides["imgsz"] = callback.schedule.image_size
+    model.overrides["epochs"] = callback.schedule.epochs
+
+    def unhook() -> None:
+        trainer = model.trainer
+        for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
+            for found in callbacks.values():
+                found[:] = [f for f in found if getattr(f, "__self__", None) is not callback]
+        if "epochs" in model.overrides:  # a training replaces them by what it was given
+            for name in ("imgsz", "epochs"):
+                del model.overrides[name]
+            model.overrides.update(overrides)
+
+    return unhook

@@ -1,13 +1,14 @@
 """Channel dropout for detectors that have none, at the inputs of the head.
 
 It is put behind the activation that ends a layer the head reads, as
-``nn.Sequential(activation, nn.Dropout2d)``. Neither has parameters, so the names of all weights
+`nn.Sequential(activation, nn.Dropout2d)`. Neither has parameters, so the names of all weights
 stay as they were, and the saved model holds no class but PyTorch's and Ultralytics' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from torch import nn
 MARK = "head_dropout"
 
 
-def insert_head_dropout(model: Any, channels: int = 3) -> int:
+def insert_head_dropout(model: Any, channels: int = 3) -> Callable[[], None]:
     """Insert channel dropout of rate 0 in front of the head of an Ultralytics model.
+
+    A map that ends in an operation without a module, such as an addition, cannot be reached.
 
     Args:
         model: a detection, segmentation, pose or oriented-box model; one that has `nn.Dropout2d`
@@ -26,21 +29,19 @@ def insert_head_dropout(model: Any, channels: int = 3) -> int:
         channels: of its images.
 
     Returns:
-        How many feature maps now pass dropout. A map that ends in an operation without a module,
-        such as an addition, cannot be reached and is not counted.
+        What takes it out again.
     """
     if any(isinstance(module, nn.Dropout2d) for module in model.modules()):
-        return 0
-    places = list(_last_activations(model, channels))
-    for parent, name in places:
+        return lambda: None
+    for parent, name in list(_last_activations(model, channels)):
         pair = nn.Sequential(getattr(parent, name), nn.Dropout2d(p=0.0))
         setattr(pair, MARK, True)
         setattr(parent, name, pair)
-    return len(places)
+    return partial(remove_head_dropout, model)
 
 
-def remove_head_dropout(model: nn.Module) -> int:
-    """Undo `insert_head_dropout`; return how many layers were taken out."""
+def remove_head_dropout(model: nn.Module) -> None:
+    """Take out what `insert_head_dropout` inserted, perhaps before the model was saved."""
     places = [
         (parent, name, child)
         for parent in model.modules()
@@ -49,7 +50,6 @@ def remove_head_dropout(model: nn.Module) -> int:
     ]
     for parent, name, child in places:
         setattr(parent, name, child[0])
-    return len(places)
 
 
 def _last_activations(model: Any, channels: int) -> Iterator[tuple[nn.Module, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
-from progressive.cost import seconds_left
+from progressive.cost import seconds_left, seconds_of_epoch
 from progressive.runs import records, report
 from progressive.schedule import ProgressiveSchedule
 
@@ -21,6 +23,7 @@ METRICS = {
     "metrics/mAP50(P)": "pose_mAP50",
     "metrics/mAP50-95(P)": "pose_mAP50_95",
     "metrics/accuracy_top1": "accuracy_top1",
+    "metrics/mIoU": "mIoU",
 }
 
 
@@ -29,7 +32,7 @@ class Recorder:
 
     Args:
         schedule: what is trained when.
-        config: text to keep as ``config.yaml`` in the run folder.
+        config: text to keep as `config.yaml` in the run folder.
     """
 
     def __init__(self, schedule: ProgressiveSchedule, config: str | None = None) -> None:
@@ -38,6 +41,8 @@ class Recorder:
         self.epochs: list[records.EpochRecord] = []
         self._started = time.time()
         self._seconds_before = 0.0
+        self._validated: frozenset[int] = frozenset()
+        self._validation_cost = 0.0
         self._epoch_started: float | None = None
         self._train_seconds: float | None = None
 
@@ -45,8 +50,19 @@ class Recorder:
         """Start the clock of the whole run."""
         self._started = time.time()
 
-    def write_plan(self, folder: Path, start_epoch: int) -> None:
-        """Write plan and configuration, and take up the records of a resumed run."""
+    def write_plan(
+        self, folder: Path, start_epoch: int, validated: frozenset[int], validation_cost: float
+    ) -> None:
+        """Write plan and configuration, and take up the records of a resumed run.
+
+        Args:
+            folder: of the run.
+            start_epoch: first epoch to train; above 0 in a resumed run.
+            validated: epochs after which the trainer validates.
+            validation_cost: expected seconds of a validation over those of training an epoch at
+                the final size.
+        """
+        self._validated, self._validation_cost = validated, validation_cost
         done = records.read_epochs(folder) if start_epoch else []
         self.epochs = [record for record in done if record.epoch < start_epoch]
         self._seconds_before = sum(r.train_seconds + r.validation_seconds for r in self.epochs)
@@ -88,7 +104,7 @@ class Recorder:
         folder = Path(trainer.save_dir)
         records.write_epochs(folder, self.epochs)
         records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
-        if trainer.epoch + 1 < trainer.epochs:
+        if trainer.epoch + 1 < trainer.epochs and not trainer.stop:
             LOGGER.info(f"About {report.duration(self.seconds_left())} left.")
 
     def end_run(self, trainer: BaseTrainer) -> None:
@@ -107,11 +123,26 @@ class Recorder:
         measured: dict[int, list[float]] = {}
         for record in self.epochs:
             measured.setdefault(record.image_size, []).append(record.train_seconds)
+        mean = {size: fmean(seconds) for size, seconds in measured.items()}
         done = self.epochs[-1].epoch + 1
-        mean = {size: sum(seconds) / len(seconds) for size, seconds in measured.items()}
-        validation = sum(r.validation_seconds for r in self.epochs) / len(self.epochs)
+        return seconds_left(self.schedule, done, mean) + self._validation_left(done, mean)
+
+    def _validation_left(self, done: int, mean: Mapping[int, float]) -> float:
+        """Predict the seconds after training in the epochs from `done` on.
+
+        Epochs that are validated take other times than those that only save, and the last stage
+        has more of them.
+        """
+        spent: dict[bool, list[float]] = {True: [], False: []}
+        for record in self.epochs:
+            spent[record.epoch in self._validated].append(record.validation_seconds)
         left = self.schedule.epochs - done
-        return seconds_left(self.schedule, done, mean) + left * validation
+        due = sum(epoch >= done for epoch in self._validated)
+        if spent[True]:
+            once = fmean(spent[True])
+        else:
+            once = self._validation_cost * seconds_of_epoch(mean, self.schedule.image_size)
+        return due * once + (left - due) * (fmean(spent[False]) if spent[False] else 0.0)
 
 
 def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:

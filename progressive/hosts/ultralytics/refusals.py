@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from progressive.schedule import ProgressiveSchedule
 
-def refusal(arguments: Mapping[str, Any]) -> str | None:
+
+def refusal(
+    arguments: Mapping[str, Any], schedule: ProgressiveSchedule | None = None
+) -> str | None:
     """Return why training with these Ultralytics arguments is impossible, or None.
 
-    The sentence begins with ``argument=value``.
+    The sentence begins with `argument=value`.
+
+    Args:
+        arguments: by name; those left out have Ultralytics' defaults.
+        schedule: to be followed, if it is known.
     """
     cache = arguments.get("cache")
     # A classification data set caches images as they are on disk.
@@ -38,4 +46,11 @@ def refusal(arguments: Mapping[str, Any]) -> str | None:
             f"mixup={arguments['mixup']}: the schedule sets mixup in every stage; "
             "give it to the schedule instead"
         )
+    if arguments.get("dropout") and schedule is not None and schedule.uses("dropout_rate"):
+        return (
+            f"dropout={arguments['dropout']}: the schedule sets dropout in every stage; "
+            "give it to the schedule only, or leave it out there"
+        )
+    if arguments.get("task") == "classify" and schedule is not None and schedule.uses("mosaic"):
+        return "task=classify: has no mosaic; leave mosaic out of the schedule"
     return None

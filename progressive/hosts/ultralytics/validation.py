@@ -21,13 +21,13 @@ VALIDATION_COST = 0.8
 def epochs_to_validate(
     schedule: ProgressiveSchedule, images: tuple[int, int], every: int | None = None
 ) -> frozenset[int]:
-    """Return the epochs after which to validate, a pure function so that all processes agree.
+    """Return the epochs after which to validate. All processes compute the same.
 
     Args:
         schedule: the stages.
         images: in the training and in the validation set.
-        every: validate each this many epochs; None to keep within `SHARE` of the training time,
-            counted in pixels.
+        every: validate every N epochs; None to keep within `SHARE` of the training time, counted
+            in pixels.
     """
     last = schedule.stages[-1]
     chosen = {stage.stop_epoch - 1 for stage in schedule.stages}
@@ -43,13 +43,13 @@ def epochs_to_validate(
     return frozenset(chosen | set(range(every - 1, last.start_epoch, every)))
 
 
-def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
-    """Let ``trainer`` validate only when ``due()``.
+def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> Callable[[], None]:
+    """Let `trainer` validate only when `due()`; return what lets it validate always.
 
-    Not done through ``trainer.args.val``: that would be saved in checkpoints, and the fitness of
-    the last validation would stay, by which an epoch never validated passes for the best. Here it
-    has no fitness, so early stopping takes no note of it, nor does the best checkpoint once there
-    is one of a validated epoch.
+    `trainer.args.val` is no way to do this: it is saved in checkpoints, and the trainer would give
+    an epoch without validation the fitness of the one before, so that it could become the best.
+    Here such an epoch has no fitness. Early stopping ignores it, and so does the best checkpoint
+    once a validated epoch has been saved.
     """
     validate = trainer.validate
 
@@ -57,8 +57,4 @@ def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> None:
         return validate() if due() else (trainer.metrics, None)
 
     trainer.validate = validate_when_due
-
-
-def validate_always(trainer: BaseTrainer) -> None:
-    """Undo `validate_if`."""
-    vars(trainer).pop("validate", None)
+    return lambda: vars(trainer).pop("validate", None)

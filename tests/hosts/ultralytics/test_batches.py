@@ -108,8 +108,8 @@ def example(name):
 
 def test_steps_are_counted_in_batches_of_the_usual_size():
     counter, seen = StepCounter(accumulate=4), []
-    for merged in (2, 4, 1):  # five batches an epoch
-        counter.start_epoch(5, merged)
+    for epoch, merged in enumerate((2, 4, 1)):  # five batches an epoch
+        counter.start_epoch(epoch, 5, merged)
         seen.append([counter.next_batch() == 0 for _ in range(-(-5 // merged))])
     assert seen == [
         [False, True, False],  # 2, 4, 5
@@ -118,6 +118,18 @@ def test_steps_are_counted_in_batches_of_the_usual_size():
     ]
 
 
+def test_an_epoch_that_starts_again_has_no_gradients_left():
+    counter = StepCounter(accumulate=4)
+    for epoch in (0, 1, 1):
+        counter.start_epoch(epoch, 3, 1)
+        steps = [counter.next_batch() == 0 for _ in range(3)]
+    # After an infinite loss the trainer drops what the epochs before left over.
+    assert steps == [False, False, False]
+    counter.start_epoch(2, 3, 1)
+    assert counter.next_batch() == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("merge", "batch", "nbs", "early", "steps"),
     [

@@ -15,6 +15,7 @@ import torch
 from ultralytics import YOLO
 
 from progressive.detectors.build import build_detector
+from progressive.hosts.ultralytics import recorder as recorder_module
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.schedule import ProgressiveSchedule
 
@@ -217,7 +218,12 @@ def test_sizes_that_the_model_cannot_take_are_refused(tiny_data, fast, make_reco
 
 
 @pytest.mark.slow
-def test_early_stopping_waits_for_the_last_stage(tiny_data, fast, make_recorder, tmp_path):
+def test_early_stopping_waits_for_the_last_stage(
+    tiny_data, fast, make_recorder, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(recorder_module.LOGGER, "info", said.append)
+
     class Plateau(make_recorder()):
         def validate(self):
             self.best_fitness = 0.5
@@ -231,6 +237,7 @@ def test_early_stopping_waits_for_the_last_stage(tiny_data, fast, make_recorder,
     stopped = [record.epoch for record in callback.epochs][-1]
     # Two epochs into the last stage: the plateau of the first one did not count.
     assert stopped == 7
+    assert sum(str(line).endswith(" left.") for line in said) == 7  # and not after the last one
 
 
 @pytest.mark.slow

@@ -7,16 +7,29 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from ultralytics.data.augment import classify_augmentations
 from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.nn.tasks import ClassificationModel
 
 from progressive.detectors import build_classifier
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
-from progressive.hosts.ultralytics.loader import MixUpCollate, PillowRandAugment
+from progressive.hosts.ultralytics.classification import (
+    MixUpCollate,
+    PillowRandAugment,
+    stage_transforms,
+)
 from progressive.schedule import ProgressiveSchedule
 
 #: Switches off what Ultralytics does to the pixels.
-PLAIN = {"scale": 0.0, "fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0, "erasing": 0.0}
+PLAIN = {
+    "auto_augment": None,
+    "scale": 0.0,
+    "fliplr": 0.0,
+    "hsv_h": 0.0,
+    "hsv_s": 0.0,
+    "hsv_v": 0.0,
+    "erasing": 0.0,
+}
 FAST = {"batch": 8, "device": "cpu", "plots": False, "deterministic": False, "verbose": False}
 
 
@@ -33,7 +46,7 @@ def folder(tmp_path_factory):
     return root
 
 
-def train(folder, schedule, tmp_path, workers=0):
+def train(folder, schedule, tmp_path, workers=0, **arguments):
     """Train and return what the batches of each epoch looked like."""
     batches = []
 
@@ -51,7 +64,13 @@ def train(folder, schedule, tmp_path, workers=0):
     model = build_classifier(width=0.25, depth=0.25, classes=["bright", "dark"], seed=0)
     callback = ProgressiveCallback(schedule).attach(model)
     model.train(
-        trainer=Recorder, data=str(folder), project=str(tmp_path), name="r", **PLAIN, **FAST
+        trainer=Recorder,
+        data=str(folder),
+        project=str(tmp_path),
+        name="r",
+        **PLAIN,
+        **FAST,
+        **arguments,
     )
     return batches, callback
 
@@ -76,6 +95,7 @@ def test_size_and_dropout_follow_the_schedule(folder, tmp_path):
     assert all(0 <= value <= 1 for value in accuracy[1:])
 
 
+@pytest.mark.slow
 def test_dropout_drops_in_training_and_never_in_validation(folder, tmp_path):
     before, dropped = [], {True: [], False: []}
 
@@ -107,6 +127,35 @@ def test_dropout_drops_in_training_and_never_in_validation(folder, tmp_path):
     assert not any(dropped[False])
 
 
+def test_dropout_of_the_trainer_stays_if_the_schedule_has_none(folder, tmp_path):
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
+    batches, _ = train(folder, schedule, tmp_path, dropout=0.25)
+    assert {tuple(batch["dropout"]) for batch in batches} == {(0.25,)}
+    schedule = ProgressiveSchedule.fixed(epochs=2, image_size=32, dropout=0.1)
+    with pytest.raises(ValueError, match=r"dropout=0\.25: the schedule sets dropout in every"):
+        train(folder, schedule, tmp_path, dropout=0.25)
+    schedule = ProgressiveSchedule.fixed(epochs=2, image_size=32, mosaic=0.5)
+    with pytest.raises(ValueError, match="task=classify: has no mosaic"):
+        train(folder, schedule, tmp_path)
+
+
+@pytest.mark.parametrize("policy", ["randaugment", "augmix", "autoaugment"])
+def test_our_randaugment_takes_the_place_of_every_policy(policy):
+    base = classify_augmentations(64, auto_augment=policy)
+    theirs = {"randaugment": "RandAugment", "augmix": "AugMix", "autoaugment": "AutoAugment"}
+
+    def augmentations(magnitude, randaugment):
+        stage = ProgressiveSchedule.fixed(epochs=1, image_size=32, randaugment=magnitude).at(0)
+        names = [type(t).__name__ for t in stage_transforms(base, stage, **randaugment).transforms]
+        return [name for name in names if "Aug" in name]
+
+    used, unused = {"randaugment": True}, {"randaugment": False}
+    assert augmentations(9, used) == ["PillowRandAugment"]
+    assert augmentations(0, used) == []  # a stage without, in a schedule with
+    assert augmentations(0, unused) == [theirs[policy]]
+
+
+@pytest.mark.slow
 def test_validation_is_at_the_final_size_in_every_stage(folder, tmp_path):
     sizes = []
 

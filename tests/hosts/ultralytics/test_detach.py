@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import cloudpickle
 import pytest
 import torch
+import torch._dynamo.config as dynamo
 from torch import nn
 from ultralytics import YOLO
 from ultralytics.data.dataset import YOLODataset
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.machine import available_cpus
 from progressive.schedule import ProgressiveSchedule
 
 SCHEDULE = ProgressiveSchedule.linear(
@@ -73,6 +78,47 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
     assert {group.get("fused") for group in trainer.optimizer.param_groups} == {None}
     assert trainer.validate == type(trainer).validate.__get__(trainer)
     assert not any("progressive" in f.__module__ for found in hooks(model).values() for f in found)
+
+
+@pytest.mark.slow
+def test_the_process_is_left_as_found_however_training_ends(tiny_data, fast, tmp_path):
+    model = YOLO("yolov8n.yaml")
+    threads = torch.get_num_threads()
+    compiler = dynamo.automatic_dynamic_shapes, dynamo.recompile_limit
+    inside = []
+
+    def fail(trainer):
+        inside.append((torch.get_num_threads(), dynamo.automatic_dynamic_shapes))
+        raise RuntimeError("stop here")
+
+    ProgressiveCallback(SCHEDULE).attach(model)
+    model.add_callback("on_train_batch_start", fail)
+    torch.set_num_threads(1)
+    try:
+        with pytest.raises(RuntimeError, match="stop here"):
+            model.train(
+                data=str(tiny_data), project=str(tmp_path), name="r", compile="default", **fast
+            )
+        assert inside == [(available_cpus(), False)]
+        assert torch.get_num_threads() == 1
+        assert (dynamo.automatic_dynamic_shapes, dynamo.recompile_limit) == compiler
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_a_second_training_holds_nothing_of_the_first(tiny_data, fast, tmp_path):
+    model = YOLO("yolov8n.yaml")
+    callback = ProgressiveCallback(SCHEDULE).attach(model)
+    arguments = {"data": str(tiny_data), "project": str(tmp_path), "name": "r", **fast}
+    model.train(**arguments)
+    first = weakref.ref(model.trainer)
+    model.train(**arguments, imgsz=64, epochs=4)
+    gc.collect()
+    assert first() is None
+    assert [record.epoch for record in callback.epochs] == [0, 1, 2, 3]
+    callback.detach(model)
+    assert not any(isinstance(m, nn.Dropout2d) for m in model.model.modules())
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 from ultralytics import YOLO
 
 from progressive.detectors.build import build_detector
@@ -15,9 +16,9 @@ LEVELS = set(range(5, 255, 20))
 
 @pytest.fixture
 def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
-    """Train with ``schedule`` on flat images and return the recorded batches of each epoch."""
+    """Train with `schedule` on flat images and return the recorded batches of each epoch."""
 
-    def train(schedule, model=None):
+    def train(schedule, model=None, **arguments):
         recorder = make_recorder()
         model = model or YOLO("yolov8n.yaml")
         ProgressiveCallback(schedule).attach(model)
@@ -26,7 +27,7 @@ def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
             data=str(flat_data),
             project=str(tmp_path),
             name="r",
-            **{**fast, **plain, "batch": 13, "nbs": 13, "val": False, "save": False},
+            **{**fast, **plain, "batch": 13, "nbs": 13, "val": False, "save": False, **arguments},
         )
         return recorder.batches, model
 
@@ -40,6 +41,7 @@ def changed_share(batches):
     return float(np.mean([not set(level) <= LEVELS for level in levels]))
 
 
+@pytest.mark.slow
 def test_without_strength_pixels_are_untouched(train_epochs):
     schedule = ProgressiveSchedule.linear(epochs=3, stages=1, image_size=(32, 32))
     batches, _ = train_epochs(schedule)
@@ -58,6 +60,17 @@ def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
     assert 0.36 < changed_share(second) < 0.56
 
 
+def test_mosaic_follows_the_schedule(train_epochs):
+    schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64), mosaic=(0, 1))
+    batches, _ = train_epochs(schedule, close_mosaic=0)  # with mosaic=0.0 of the trainer's own
+    assert [batch["mosaic"] for batch in batches] == [0.0, 0.0, 1.0, 1.0]
+    levels = [
+        [len(image[0].mul(255).round().unique()) for image in batch["images"]] for batch in batches
+    ]
+    assert max(levels[0]) == 1
+    assert np.mean([several > 1 for several in levels[-1]]) > 0.9  # four images in one
+
+
 @pytest.mark.slow
 def test_magnitude_changes_pixels_more_and_more(train_epochs):
     schedule = ProgressiveSchedule.linear(
@@ -73,6 +86,23 @@ def test_magnitude_changes_pixels_more_and_more(train_epochs):
             # Flat images can only leave their level or lose their flatness.
             distance[int(batch["epoch"] >= 10)].append(nearest.mean() + grey.std(1).mean())
     assert np.mean(distance[1]) > 2 * np.mean(distance[0]) > 0
+
+
+def test_a_schedule_without_dropout_leaves_the_models_own_alone(
+    flat_data, fast, plain, make_recorder, tmp_path
+):
+    class OwnDropout(make_recorder()):
+        def get_model(self, *args, **kwargs):
+            model = super().get_model(*args, **kwargs)
+            model.model[-1].own = nn.Dropout2d(0.4)
+            return model
+
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
+    ProgressiveCallback(schedule).attach(model)
+    arguments = {**fast, **plain, "batch": 13, "val": False, "save": False, "name": "r"}
+    model.train(trainer=OwnDropout, data=str(flat_data), project=str(tmp_path), **arguments)
+    assert {tuple(batch["dropout"]) for batch in OwnDropout.batches} == {(0.4,)}
 
 
 def test_dropout_follows_the_schedule_in_our_detectors(train_epochs):

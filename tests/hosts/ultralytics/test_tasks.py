@@ -57,7 +57,7 @@ def data(folder, task):
 
 
 def points_inside(task, batch, row):
-    """Return pixels (n, 2) that lie within object ``row`` of a batch by its label alone."""
+    """Return pixels (n, 2) that lie within object `row` of a batch by its label alone."""
     side = batch["img"].shape[-1]
     if task == "pose":
         x, y, visible = batch["keypoints"][row].unbind(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ultralytics.data.base import BaseDataset
+from ultralytics.data.dataset import SemanticDataset
 from ultralytics.utils.patches import PIL_FALLBACK_SUFFIXES
 
 from progressive.errors import InputError
@@ -25,7 +27,7 @@ OTHER_READERS = (".tif", ".tiff", *PIL_FALLBACK_SUFFIXES)
 KEPT_SHARE = 0.25
 
 
-def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
+def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> Callable[[], None]:
     """Make the data set of a training loader decode no more detail than its images will show.
 
     Labels, reported original sizes and buffers stay as they are, and so does every image that is
@@ -35,33 +37,37 @@ def decode_at_stage_size(dataset: Any, *, encoded: bool = False) -> None:
 
     The data set gets a class derived from its own. It cannot be exchanged for another object:
     loader, mosaic and mixup hold references to it. Workers copy it when they start, so call this
-    before ``loader.reset()``.
+    before `loader.reset()`.
 
     Args:
-        dataset: any; only an Ultralytics ``BaseDataset`` without images cached in memory changes.
+        dataset: any; only an Ultralytics `BaseDataset` without images cached in memory changes.
         encoded: also keep the files in memory as they are on disk.
 
+    Returns:
+        What gives the data set its own class, and number of kept images, back.
+
     Raises:
-        InputError: with ``encoded``, if the data set is of another kind or its files are too large.
+        InputError: with `encoded`, if the data set is of another kind or its files are too large.
     """
     if not isinstance(dataset, BaseDataset):
         if encoded:
             raise InputError(
                 f"cache=encoded: impossible with a {type(dataset).__name__}; leave cache out"
             )
-        return
+        return lambda: None
     if not isinstance(dataset, StageSizeDecoding):
         dataset.__class__ = _with_stage_size_decoding(dataset.__class__)
         dataset.few = dataset.max_buffer_length
     if encoded and dataset.encoded is None:
         dataset.encoded = EncodedImages(dataset.im_files, copies=_processes())
+    return partial(_decode_as_before, dataset)
 
 
 def keep_decoded(dataset: Any, *, in_process: bool) -> None:
     """Let the data set keep all images of a stage once they are decoded, if there is room.
 
-    Ultralytics keeps the last few, for mosaic and mixup. More of them would be wrong only beyond
-    the stage, whose end forgets them.
+    Ultralytics keeps the last few, for mosaic and mixup. More are safe within a stage; its end
+    drops them.
 
     Args:
         dataset: any; only one changed by `decode_at_stage_size` keeps more.
@@ -69,10 +75,21 @@ def keep_decoded(dataset: Any, *, in_process: bool) -> None:
     """
     if not isinstance(dataset, StageSizeDecoding):
         return
-    needed = dataset.ni * dataset.imgsz**2 * dataset.channels * _processes()
+    needed = _bytes_of_all(dataset) * _processes()
     room = in_process and needed <= KEPT_SHARE * available_memory()
     # Ultralytics lets go of the oldest at this number; there are never more than ni.
     dataset.max_buffer_length = dataset.ni + 1 if room else dataset.few
+
+
+def _bytes_of_all(dataset: BaseDataset) -> float:
+    """Return how many bytes all images, and masks, of a data set take at its size."""
+    pixels = dataset.ni * dataset.imgsz**2  # at most: the longer side has the size
+    if not isinstance(dataset, SemanticDataset):
+        return pixels * dataset.channels
+    # Here the shorter side has it, and every image has a mask of one byte a pixel.
+    shapes = [label["shape"] for label in dataset.labels]
+    stretch = sum(max(shape) / min(shape) for shape in shapes) / len(shapes)
+    return pixels * stretch * (dataset.channels + 1)
 
 
 def _processes() -> int:
@@ -80,8 +97,7 @@ def _processes() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
-def decode_as_before(dataset: Any) -> None:
-    """Undo `decode_at_stage_size` and `keep_decoded`."""
+def _decode_as_before(dataset: Any) -> None:
     if isinstance(dataset, StageSizeDecoding):
         dataset.max_buffer_length = dataset.few
         dataset.__class__ = type(dataset).__bases__[0]
@@ -89,10 +105,22 @@ def decode_as_before(dataset: Any) -> None:
             dataset.__dict__.pop(name, None)
 
 
-class StageSizeDecoding(BaseDataset):
-    """Overrides how a ``BaseDataset`` loads an image, below whatever its subclasses add.
+def forget_images(dataset: Any) -> None:
+    """Drop the images that a data set keeps, which have the size of the stage; others keep none."""
+    if not isinstance(dataset, BaseDataset):
+        return
+    dataset.buffer = []
+    dataset.ims = [None] * dataset.ni
+    dataset.im_hw0 = [None] * dataset.ni
+    dataset.im_hw = [None] * dataset.ni
+    if isinstance(dataset, SemanticDataset):
+        dataset.masks = {}  # resized along with their images
 
-    RT-DETR's data set, for example, asks for stretched images and calls ``super().load_image``;
+
+class StageSizeDecoding(BaseDataset):
+    """Overrides how a `BaseDataset` loads an image, below whatever its subclasses add.
+
+    RT-DETR's data set, for example, asks for stretched images and calls `super().load_image`;
     by the method resolution order that is the one here, once both are bases of a class.
 
     Attributes:
@@ -165,7 +193,7 @@ def _rebuild(kind: Any) -> Any:
 
 
 def stage_size(image_size: int, rect_mode: bool, resize_short: bool, original: Size) -> Size:
-    """Return the (height, width) that Ultralytics resizes an image of ``original`` to."""
+    """Return the (height, width) that Ultralytics resizes an image of `original` to."""
     if not rect_mode:
         return image_size, image_size
     height, width = original

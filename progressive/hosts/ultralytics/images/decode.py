@@ -66,7 +66,7 @@ def read_image(
 
 
 def jpeg_header(data: NDArray[np.uint8]) -> JpegHeader | None:
-    """Read the header of a Huffman-coded JPEG of 8 bits; None if ``data`` is anything else.
+    """Read the header of a Huffman-coded JPEG of 8 bits; None if `data` is anything else.
 
     A walk over the markers up to the frame header (ITU-T T.81, B.1 and B.2.2). Pillow could tell
     the size too, in eight times the time.
@@ -91,7 +91,7 @@ def jpeg_header(data: NDArray[np.uint8]) -> JpegHeader | None:
 
 
 def reduction(header: JpegHeader, target: Size) -> int:
-    """Return the largest of 8, 4, 2 and 1 by which a JPEG still has ``target`` (height, width).
+    """Return the largest of 8, 4, 2 and 1 by which a JPEG still has `target` (height, width).
 
     Where the side of an image is no multiple of the reduction, its last pixel stands for fewer of
     the original ones. An Exif orientation may move that pixel to the other end, where it would

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -70,21 +71,24 @@ class PooledLast(_Rerouted):
         return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(mean))))
 
 
-def reroute_layers(model: nn.Module) -> None:
-    """Let the slow layers of ``model`` take the faster way; calling it again changes nothing.
+def reroute_layers(model: nn.Module) -> Callable[[], None]:
+    """Let the slow layers of `model` take the faster way; calling it again changes nothing.
 
     Weights, their names and hooks stay. Layers get a class derived from their own; what is copied
     or saved of them has their own.
+
+    Returns:
+        What gives all layers of the model their own class back.
     """
     for module in model.modules():
         way: Any = _way(module)
         if way is not None:
             kind: Any = type(module)
             module.__class__ = _derived(way, kind)
+    return partial(_restore_layers, model)
 
 
-def restore_layers(model: nn.Module) -> None:
-    """Undo `reroute_layers`."""
+def _restore_layers(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, _Rerouted):
             module.__class__ = type(module).__bases__[1]

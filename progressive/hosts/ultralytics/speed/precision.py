@@ -7,7 +7,7 @@ for it (AVX512-BF16, AMX), channels-last where convolutions dominate.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
-from progressive.hosts.ultralytics.speed.cpu_layers import reroute_layers, restore_layers
+from progressive.hosts.ultralytics.speed.cpu_layers import reroute_layers
 
 #: Steps timed for each candidate, after one that is not; the fastest counts.
 STEPS = 2
@@ -82,10 +82,13 @@ def fastest(seconds: dict[Precision, float]) -> Precision:
     return best if seconds[best] < GAIN * seconds[Precision()] else Precision()
 
 
-def choose_precision(trainer: BaseTrainer, image_size: int) -> None:
-    """Let ``trainer``, on a CPU and set up, compute in the fastest way its arguments allow.
+def choose_precision(trainer: BaseTrainer, image_size: int) -> Callable[[], None]:
+    """Let `trainer`, on a CPU and set up, compute in the fastest way its arguments allow.
 
-    ``amp=False`` rules bfloat16 out, ``channels_last=False`` the other order of dimensions.
+    `amp=False` rules bfloat16 out, `channels_last=False` the other order of dimensions.
+
+    Returns:
+        What lets it compute as before.
     """
     allowed = [
         choice
@@ -94,7 +97,7 @@ def choose_precision(trainer: BaseTrainer, image_size: int) -> None:
         and (trainer.args.channels_last is not False or not choice.channels_last)
     ]
     if len(allowed) < 2:
-        return
+        return lambda: None
     model = unwrap_model(trainer.model)
     size = min(image_size, MAX_SIZE)
     batch = min(trainer.batch_size, MAX_BATCH)
@@ -103,31 +106,30 @@ def choose_precision(trainer: BaseTrainer, image_size: int) -> None:
     choice = fastest(seconds)
     times = ", ".join(f"{choice} {1000 * each:.0f} ms" for choice, each in seconds.items())
     LOGGER.info(f"Precision: {choice} (a step of {batch} images: {times})")
-    set_precision(trainer, choice)
+    return set_precision(trainer, choice)
 
 
-def set_precision(trainer: BaseTrainer, precision: Precision) -> None:
-    """Let ``trainer``, on a CPU and set up, compute like this."""
-    model = unwrap_model(trainer.model)
+def set_precision(trainer: BaseTrainer, precision: Precision) -> Callable[[], None]:
+    """Let `trainer`, on a CPU and set up, compute like this; return what undoes it."""
+    model, amp = unwrap_model(trainer.model), trainer.amp
     for module in (model, trainer.ema.ema):
         module.to(memory_format=precision.memory_format)
-    trainer.amp = precision.bfloat16  # autocast on a CPU means bfloat16
-    (reroute_layers if precision.bfloat16 else restore_layers)(model)
-    # A resumed run brings a loss whose weights have moved along with the epochs: keep it.
-    loss = getattr(model, "criterion", None)
-    loss = loss.criterion if isinstance(loss, Float32Loss) else loss
-    model.criterion = Float32Loss(loss or model.init_criterion()) if precision.bfloat16 else loss
+    restore_layers: Callable[[], None] = lambda: None  # noqa: E731
+    if precision.bfloat16:
+        trainer.amp = True  # autocast on a CPU means bfloat16
+        restore_layers = reroute_layers(model)
+        # A resumed run brings a loss whose weights have moved along with the epochs: keep it.
+        model.criterion = Float32Loss(getattr(model, "criterion", None) or model.init_criterion())
 
+    def restore() -> None:
+        trainer.amp = amp
+        restore_layers()
+        if isinstance(model.criterion, Float32Loss):
+            model.criterion = model.criterion.criterion
+        for module in (model, trainer.ema.ema):
+            module.to(memory_format=torch.contiguous_format)
 
-def fuse_optimizer(trainer: BaseTrainer, fused: bool | None = True) -> None:
-    """Let the optimizer update all weights in one kernel; None leaves it to PyTorch again.
-
-    On a CPU it does not do so by itself. At a quarter of the image size, where a step takes a
-    tenth of the time, the difference is a tenth of the step.
-    """
-    for group in trainer.optimizer.param_groups:
-        if "fused" in group:
-            group["fused"] = fused
+    return restore
 
 
 class Float32Loss:

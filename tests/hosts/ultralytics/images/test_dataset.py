@@ -24,11 +24,11 @@ from progressive.hosts.ultralytics.images import dataset as decoding
 from progressive.hosts.ultralytics.images import encoded
 from progressive.hosts.ultralytics.images.dataset import (
     StageSizeDecoding,
-    decode_as_before,
     decode_at_stage_size,
+    forget_images,
     keep_decoded,
 )
-from progressive.hosts.ultralytics.loader import forget_images, set_loader_stage
+from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.schedule import ProgressiveSchedule
 
 POLYGON = "1 0.2 0.2 0.6 0.2 0.6 0.7 0.2 0.7\n"
@@ -256,13 +256,10 @@ def test_it_is_installed_once_and_only_where_it_fits(folder):
 
 def test_it_can_be_undone(folder):
     plain, ours = pair(folder)
-    decode_at_stage_size(ours, encoded=True)
-    decode_as_before(ours)
+    decode_at_stage_size(ours, encoded=True)()
     assert type(ours) is YOLODataset
     assert not hasattr(ours, "encoded")
     assert np.array_equal(ours.load_image(0)[0], plain.load_image(0)[0])
-    decode_as_before(plain)
-    assert type(plain) is YOLODataset
 
 
 def kept(dataset):
@@ -272,7 +269,7 @@ def kept(dataset):
 def test_images_of_a_stage_are_kept_where_there_is_room(folder, monkeypatch):
     plain, ours = build(folder), build(folder)
     few = ours.max_buffer_length = plain.max_buffer_length = 3
-    decode_at_stage_size(ours)
+    decode_as_before = decode_at_stage_size(ours)
     for room, in_process, expected in ((True, True, 6), (True, False, 2), (False, True, 2)):
         needed = 6 * ours.imgsz**2 * 3
         free = int(needed / decoding.KEPT_SHARE) - (0 if room else 1)
@@ -286,7 +283,11 @@ def test_images_of_a_stage_are_kept_where_there_is_room(folder, monkeypatch):
     monkeypatch.setattr(decoding, "available_memory", lambda: int(needed / decoding.KEPT_SHARE))
     keep_decoded(ours, in_process=True)
     assert ours.max_buffer_length == few
-    decode_as_before(ours)
+    keep_decoded(ours, in_process=False)
+    monkeypatch.undo()
+    keep_decoded(ours, in_process=True)
+    assert ours.max_buffer_length > few
+    decode_as_before()
     assert ours.max_buffer_length == few
     keep_decoded(plain, in_process=True)
     assert plain.max_buffer_length == few
@@ -323,7 +324,8 @@ def test_training_with_workers(folder, fast, plain, make_recorder):
 
     def set_stage(trainer):
         stage = schedule.at(trainer.epoch)
-        set_loader_stage(trainer, stage, mosaic_closed=True, batch_size=3)
+        loader = StagedLoader(trainer, schedule)
+        loader.set_stage(stage, mosaic_closed=True, batch_size=3)
 
     def train(name, callback=None):
         class Recorder(make_recorder(workers=2)):

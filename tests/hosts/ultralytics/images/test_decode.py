@@ -55,7 +55,7 @@ def enlarged(name, side):
 
 
 def longest(side):
-    """The longer side becomes ``side``, as in Ultralytics."""
+    """The longer side becomes `side`, as in Ultralytics."""
 
     def target(size):
         return tuple(min(int(np.ceil(s * side / max(size))), side) for s in size)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from progressive import build_detector
-from progressive.hosts.ultralytics.speed.cpu_layers import reroute_layers, restore_layers
+from progressive.hosts.ultralytics.speed.cpu_layers import reroute_layers
 
 
 def kinds(model):
@@ -82,7 +82,7 @@ def test_what_is_rerouted_and_what_is_not():
 def test_copies_and_files_hold_the_layers_own_classes():
     model = build_detector("yolov10", "n", "efficientnetv2_b0", width=0.25, depth=0.25).model
     before, names = kinds(model), list(model.state_dict())
-    reroute_layers(model)
+    restore_layers = reroute_layers(model)
     after = kinds(model)
     reroute_layers(model)
     assert kinds(model) == after
@@ -90,7 +90,7 @@ def test_copies_and_files_hold_the_layers_own_classes():
     assert {kind.__name__ for kind in changed} == {"Conv2d", "Conv2dSame", "SqueezeExcite"}
     assert list(model.state_dict()) == names
     assert kinds(deepcopy(model)) == kinds(pickle.loads(pickle.dumps(model))) == before
-    restore_layers(model)
+    restore_layers()
     assert kinds(model) == before
 
 

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
+from ultralytics.data.dataset import YOLODataset
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.hosts.ultralytics.speed import precision as timing
 from progressive.hosts.ultralytics.speed.precision import (
     Float32Loss,
     Precision,
@@ -84,7 +86,7 @@ def test_the_loss_sees_float32_and_keeps_its_other_methods():
     assert loss.updates == 1
 
 
-def train(data, fast, folder, precision, **arguments):
+def train(data, fast, folder, **arguments):
     """Return what a training in one precision saw: dtypes of loss, weights, head, average."""
     seen = {}
     model = YOLO("yolov8n.yaml")
@@ -92,8 +94,6 @@ def train(data, fast, folder, precision, **arguments):
     ProgressiveCallback(schedule).attach(model)
 
     def start(trainer):
-        if precision is not None:
-            set_precision(trainer, precision)
         head = trainer.model.model[-1]
         seen["format"] = trainer.model.model[0].conv.weight.is_contiguous(
             memory_format=torch.channels_last
@@ -121,9 +121,12 @@ def train(data, fast, folder, precision, **arguments):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "head"), [(HALF, torch.bfloat16), (LAST, torch.float32)])
-def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path):
-    seen = train(tiny_data, fast, tmp_path, precision)
+def test_training_in_a_precision(precision, head, tiny_data, fast, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "candidates", lambda: [Precision(), precision])
+    monkeypatch.setattr(timing, "fastest", lambda seconds: precision)
+    seen = train(tiny_data, fast, tmp_path)
     assert seen == {
         "format": True,
         "amp": precision.bfloat16,
@@ -141,12 +144,45 @@ def test_a_loss_that_has_moved_on_is_kept():
     model.criterion = resumed = model.init_criterion()
     resumed.update()
     trainer = SimpleNamespace(model=model, ema=SimpleNamespace(ema=deepcopy(model)), amp=False)
-    set_precision(trainer, HALF)
+    restore = set_precision(trainer, HALF)
     assert model.criterion.criterion is resumed
-    set_precision(trainer, LAST)
+    restore()
     assert model.criterion is resumed
+    assert trainer.amp is False
 
 
 def test_arguments_rule_a_precision_out(tiny_data, fast, tmp_path):
-    seen = train(tiny_data, fast, tmp_path, None, amp=False, channels_last=False)
+    seen = train(tiny_data, fast, tmp_path, amp=False, channels_last=False)
     assert (seen["amp"], seen["head"]) == (False, torch.float32)
+
+
+@pytest.mark.slow
+def test_one_switch_rules_all_of_it_out(tiny_data, fast, tmp_path):
+    seen = {}
+
+    def end(trainer):
+        dataset = trainer.train_loader.dataset
+        seen["data"] = type(dataset)
+        seen["threads"] = torch.get_num_threads()
+        seen["fused"] = {group["fused"] for group in trainer.optimizer.param_groups}
+        seen["amp"] = trainer.amp
+        seen["format"] = trainer.model.model[0].conv.weight.is_contiguous()
+
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.fixed(epochs=1, image_size=64)
+    ProgressiveCallback(schedule, train_faster=False).attach(model)
+    model.add_callback("on_train_epoch_end", end)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        arguments = {"optimizer": "AdamW", "project": str(tmp_path), "name": "r", **fast}
+        model.train(data=str(tiny_data), **arguments)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {
+        "data": YOLODataset,
+        "threads": 1,
+        "fused": {None},
+        "amp": False,
+        "format": True,
+    }
