@@ -17,7 +17,8 @@ def fitting_machine(overrides: Sequence[str], choices: Mapping[Any, Any]) -> str
     """Return cpu or gpu: as was chosen, as the device says, or by whether there is a GPU here.
 
     Args:
-        overrides: those of the command line; `device` may be among them.
+        overrides: those of the command line; `device` may be among them, and if it is swept, a
+            GPU is.
         choices: the options of config groups, as far as they are known.
     """
     if (chosen := choices.get("machine")) in MACHINES:

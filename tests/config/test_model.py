@@ -269,6 +269,14 @@ def test_a_knob_without_values_is_not_used():
     assert schedule.uses("randaugment_magnitude")
 
 
+def test_a_knob_that_may_be_left_to_its_host():
+    assert not compose_config([CPU]).schedule().uses("mosaic")
+    # Also where a preset does not mention it.
+    given = ("schedule=efficientnetv2_s", "mosaic.min=0", "mosaic.max=1")
+    stages = compose_config([CPU, *given]).schedule().stages
+    assert (stages[0].mosaic, stages[-1].mosaic) == (0, 1)
+
+
 def test_a_row_in_the_table_of_knobs_is_enough():
     # In a process of its own, where the row is there before the configuration reads the table.
     code = """
