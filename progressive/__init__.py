@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from progressive.detectors.build import build_detector
     from progressive.detectors.classifier import build_classifier
     from progressive.hosts.lightning import ProgressiveCallback as LightningCallback
-    from progressive.hosts.pytorch import ProgressiveBatchSampler, ProgressiveSampler
+    from progressive.hosts.pytorch import (
+        ProgressiveBatchSampler,
+        ProgressiveSampler,
+        apply_schedule,
+    )
     from progressive.hosts.transformers import ProgressiveCallback as TransformersCallback
     from progressive.hosts.ultralytics import ProgressiveCallback
     from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -25,6 +29,7 @@ __all__ = [
     "RandAugment",
     "TrainingStage",
     "TransformersCallback",
+    "apply_schedule",
     "build_classifier",
     "build_detector",
 ]
@@ -39,6 +44,7 @@ _HOME = {
     "RandAugment": ("progressive.augment",),
     "TrainingStage": ("progressive.schedule",),
     "TransformersCallback": ("progressive.hosts.transformers", "ProgressiveCallback"),
+    "apply_schedule": ("progressive.hosts.pytorch",),
     "build_classifier": ("progressive.detectors.classifier",),
     "build_detector": ("progressive.detectors.build",),
 }

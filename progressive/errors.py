@@ -41,9 +41,11 @@ def nearest(value: str, options: Iterable[str], cutoff: float = 0.6) -> str | No
     return found[0] if found else None
 
 
-def suggest(value: str, options: Iterable[str], otherwise: str | None = None) -> str:
+def suggest(
+    value: str, options: Iterable[str], otherwise: str | None = None, cutoff: float = 0.6
+) -> str:
     """Say which option was probably meant, or `otherwise`, or list all options."""
     options = sorted(options)
-    if near := nearest(value, options):
+    if near := nearest(value, options, cutoff):
         return f"did you mean {near}?"
     return otherwise or f"must be one of {', '.join(options)}"

@@ -36,7 +36,7 @@ def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def check_device(device: str | None) -> None:
-    """Raise ConfigError if torch cannot use ``device``, spelled as Ultralytics does."""
+    """Raise ConfigError if torch cannot use `device`, spelled as Ultralytics does."""
     if device is None or device == "cpu":
         return
     import torch

@@ -186,7 +186,9 @@ class ProgressiveSchedule:
             ValueError: naming the field and the value.
         """
         _check_integer("epochs", epochs, minimum=1)
-        _check_integer("stages", stages, minimum=1, maximum=epochs)
+        _check_integer("stages", stages, minimum=1)
+        if stages > epochs:
+            raise ValueError(f"stages={stages}: must not be above epochs={epochs}")
         _check_integer("stride", stride, minimum=1)
         _check_image_size(image_size, stride)
         given = {
@@ -248,7 +250,7 @@ class ProgressiveSchedule:
 
         A host leaves a knob that is not used alone, whatever the model or the trainer has there.
         """
-        (knob,) = [knob for knob in KNOBS if knob.name == name]
+        knob = {knob.name: knob for knob in KNOBS}[name]
         return any(knob.of(stage) != knob.unused for stage in self.stages)
 
     def at(self, epoch: int) -> TrainingStage:
@@ -316,7 +318,7 @@ def _as_range(knob: Knob, value: Range | float) -> Range:
     for end, number in (("min", low), ("max", high)):
         _check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
     if low > high:
-        raise ValueError(f"{knob.key} min={low}: must not be above max={high}")
+        raise ValueError(f"{knob.key} min={low:g}: must not be above max={high:g}")
     return float(low), float(high)
 
 

@@ -86,10 +86,11 @@ def targets(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide who imports whom"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             known = {name for name in inner if name.removeprefix("progressive.") in modules()}
-            found |= known or {node.module}
+            found |= known or {str(node.module)}
     return found
 
 

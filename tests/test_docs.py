@@ -1,7 +1,7 @@
 """The pages of docs/hosts do what they say.
 
 A page shows one file of examples/ word for word as a `python` block, and in a `bash` block a
-command of a few seconds that starts with ``python examples/``. The command is run as it stands.
+command of a few seconds that starts with `python examples/`. The command is run as it stands.
 """
 
 from __future__ import annotations

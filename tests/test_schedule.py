@@ -141,8 +141,8 @@ GOOD = {"epochs": 8, "stages": 4, "image_size": (64, 128)}
     [
         ({"epochs": 0}, "epochs=0: must be at least 1"),
         ({"epochs": 2.5}, "epochs=2.5: must be an integer"),
-        ({"stages": 0}, "stages=0: must be in 1..8"),
-        ({"stages": 9}, "stages=9: must be in 1..8"),
+        ({"stages": 0}, "stages=0: must be at least 1"),
+        ({"stages": 9}, "stages=9: must not be above epochs=8"),
         ({"stages": True}, "stages=True: must be an integer"),
         ({"image_size": (128, 64)}, "image_size min=128: must not be above max=64"),
         ({"image_size": (64, 100)}, "image_size max=100: must be a multiple of the stride 32"),

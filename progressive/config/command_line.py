@@ -81,7 +81,7 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     overrides = [respelled(override) for override in given.overrides]
     register(overrides)
     if given.cfg and given.multirun:  # Hydra shows a single job only
-        package, resolve = given.package or "null", str(given.resolve).lower()
+        package, resolve = repr(given.package or ""), str(given.resolve).lower()
         show = f"{{cfg_type:{given.cfg},package:{package},resolve:{resolve}}}"
         overrides.append(f"hydra.callbacks.check_first.show={show}")
         given.cfg = given.package = given.resolve = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from progressive.errors import ConfigError, nearest, suggest
+from progressive.errors import ConfigError, suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,8 +60,7 @@ def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def unknown_key(name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a key that does not exist, with the nearest one that does."""
-    near = nearest(name, known, cutoff=0.5)
-    hint = f"did you mean {near}?" if near else "see --help for every key"
+    hint = suggest(name, known, "see --help for every key", cutoff=0.5)
     return ConfigError(f"{name}: unknown key; {hint}")
 
 

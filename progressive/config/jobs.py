@@ -17,9 +17,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from progressive.config.hydra_errors import one_line
+from progressive.config.hydra_errors import fail, one_line
 from progressive.config.model import Config, validate
-from progressive.errors import ConfigError
+from progressive.errors import ConfigError, InputError
 
 #: More jobs of a sweep than this are not composed ahead of time; each is still checked when it
 #: starts.
@@ -65,12 +65,13 @@ class CheckFirst(Callback):
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Check a single run."""
         with _no_way_past():
-            checked = self._check(config)
-            hydra = config.hydra
+            checked, hydra = _checked(config), config.hydra
             if hydra.output_subdir is None and hydra.job_logging.get("root") is None:
-                # Hydra has nothing to write: the run makes its folder, once nothing can go wrong.
+                # Hydra has nothing to write: the run checks the rest, then makes its folder.
                 with read_write(hydra), open_dict(config):
                     config.output, hydra.run.dir = checked.output, "."
+            else:
+                self._precheck(checked)
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Check the jobs of a sweep; only those of Hydra's own sweeper are known ahead."""
@@ -82,16 +83,25 @@ class CheckFirst(Callback):
                     raise ConfigError("--cfg: the jobs of this sweeper are not known ahead")
                 _show(config, jobs, self.show)
                 raise SystemExit
-            checked = [self._check(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
+            checked = [_checked(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
+            for job in checked:
+                self._precheck(job)
             folders = [job.output for job in checked if job.resume is None]
             if len(set(folders)) < len(folders):
                 raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
 
-    def _check(self, composed: DictConfig) -> Config:
-        HydraConfig.instance().set_config(composed)  # for interpolations that ask Hydra
-        config = to_config(composed, composed.hydra)
-        self.precheck(config)
-        return config
+    def _precheck(self, config: Config) -> None:
+        try:
+            self.precheck(config)
+        except InputError as error:
+            fail(error)
+        except ValueError as error:  # a defect of ours, not a mistake in the input
+            raise RuntimeError(str(error)) from error
+
+
+def _checked(composed: DictConfig) -> Config:
+    HydraConfig.instance().set_config(composed)  # for interpolations that ask Hydra
+    return to_config(composed, composed.hydra)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class Config(Strengths):
     train_faster: bool = Field(
         True,
         description="Compute and load images the fastest way; false leaves precision, threads, "
-        "layers, memory, optimizer and decoding as they are in Ultralytics.",
+        "layers, memory, optimizer, batches and decoding as they are in Ultralytics.",
     )
     val_every: int | None = Field(
         None,
@@ -155,7 +155,7 @@ class Config(Strengths):
             return None
         if first is None or last is None:
             empty, given = ("min", "max") if first is None else ("max", "min")
-            raise ConfigError(f"{key}.{empty}=None: must be a number too where {key}.{given} is")
+            raise ConfigError(f"{key}.{empty}=null: must be a number too where {key}.{given} is")
         return first, last
 
 

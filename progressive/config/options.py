@@ -79,7 +79,11 @@ def respelled(override: str) -> str:
 
 def _base() -> dict[str, Any]:
     """Return what every configuration starts from: knobs unused, `train` open to any argument."""
-    knobs = {knob.key: {"min": knob.unused, "max": knob.unused} for knob in KNOBS}
+    # A plain number gives way to a section and to a list; a section does not give way to a list.
+    knobs = {
+        knob.key: knob.unused if knob.constant else {"min": knob.unused, "max": knob.unused}
+        for knob in KNOBS
+    }
     return {**knobs, "train": OmegaConf.create({}, flags={"struct": False})}
 
 

@@ -82,7 +82,7 @@ class Backbone(Section):
             check_weights(spec, self.pretrained, self.weights, self.width, self.depth)
         except InputError as error:
             option = "timm" if self.source == "timm" else self.name
-            hint = f", as backbone={option} does" if str(error).startswith("width=") else ""
+            hint = f", as backbone={option} does" if "leave both at 1" in str(error) else ""
             raise ConfigError(in_our_keys(error) + hint) from None
         return self
 

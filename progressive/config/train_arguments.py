@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from progressive.errors import ConfigError, nearest
+from progressive.errors import ConfigError, suggest
 
 #: Ultralytics arguments that have a key of their own here.
 OWN_KEY = {
@@ -50,8 +50,8 @@ def check_train_arguments(train: Mapping[str, Any]) -> None:
             raise ConfigError(f"{label}={value}: use {OWN_KEY[name]} instead")
         known = ultralytics_defaults()
         if name not in known:
-            near = nearest(name, known, cutoff=0.5)
-            hint = f"did you mean train.{near}?" if near else "Ultralytics has no such argument"
+            options = [f"train.{argument}" for argument in known]
+            hint = suggest(label, options, "Ultralytics has no such argument", cutoff=0.7)
             raise ConfigError(f"{label}: unknown argument; {hint}")
         default = known[name]
         if isinstance(default, bool) and _is_number(value):

@@ -215,7 +215,9 @@ def check_variant(design: str, variant: float | str | None) -> None:
     """Raise InputError unless `design` has this variant; None stands for its usual one."""
     if variant is None:
         return
-    right, fits = VARIANTS.get(design, ("there is none", lambda _: False))
+    if design not in VARIANTS:
+        raise InputError(f"variant={variant}: {design} has none, only {', '.join(VARIANTS)} have")
+    right, fits = VARIANTS[design]
     if isinstance(variant, bool) or not fits(variant):
         raise InputError(f"variant={variant}: {design} has no such variant; {right}")
 
@@ -243,12 +245,14 @@ def check_weights(
     if pretrained and weights is not None:
         raise InputError(f"weights={weights}: give either pretrained or weights, not both")
     if (pretrained or weights is not None) and (width != 1 or depth != 1):
+        asked = "pretrained=True" if pretrained else f"weights={weights}"
         raise InputError(
-            f"width={width}, depth={depth}: weights need the whole backbone; leave both at 1"
+            f"{asked}: needs the whole backbone, not width {width:g} and depth {depth:g}; leave "
+            "both at 1"
         )
     if pretrained and isinstance(spec, DesignSpec):
         raise WeightsError(
-            f"pretrained=True: {spec.design} has no published weights; give backbone.weights=FILE"
+            f"pretrained=True: {spec.design} has no published weights; give a file of weights"
         )
 
 

@@ -71,6 +71,11 @@ def _layer(path: Path, name: str) -> Any:
     for kind in DATA:
         if name == f"{kind.__module__}.{kind.__qualname__}":
             return kind
+    if name.startswith("progressive.detectors.gradient_path_"):  # where they were in 0.1.0
+        raise InputError(
+            f"{path}: was written by an earlier version of this package, which had {name}; load it "
+            "with that version"
+        )
     module, _, attribute = name.rpartition(".")
     found = None
     if f"{module}.".startswith(PACKAGES):

@@ -14,10 +14,10 @@ def claim(output: str | None) -> Path:
 
     Args:
         output: the folder itself, which must be new or empty; None takes a fresh one under
-            ``runs/``, which two runs started in the same second never share.
+            `runs/`, which two runs started in the same second never share.
 
     Raises:
-        ConfigError: when ``output`` is in use or cannot be made.
+        ConfigError: when `output` is in use or cannot be made.
     """
     if output is None:
         return _fresh(Path("runs").resolve(), time.strftime("%Y-%m-%d_%H-%M-%S"))
@@ -31,7 +31,7 @@ def claim(output: str | None) -> Path:
 
 
 def check_output(output: str | None) -> None:
-    """Raise ConfigError if a run cannot have the folder ``output``; write nothing."""
+    """Raise ConfigError if a run cannot have the folder `output`; write nothing."""
     folder = Path(output or "runs").expanduser().resolve()
     try:
         existing = next(place for place in (folder, *folder.parents) if place.exists())

@@ -26,7 +26,7 @@ CPU = "device=cpu"
         ("stages=0", "stages=0: must be an integer of at least 1"),
         ("stages=four", "stages=four: must be an integer"),
         ("stages=true", "stages=True: must be an integer"),
-        ("stages=40", r"stages=40: must be in 1\.\.36"),
+        ("stages=40", r"stages=40: must not be above epochs=36"),
         ("size.min=300", "size.min=300: must not be above size.max=192"),
         (
             "size.max=300",
@@ -58,7 +58,7 @@ CPU = "device=cpu"
         ("backbone.pretrained=1", "backbone.pretrained=1: must be true or false"),
         (
             "backbone.pretrained=true",
-            "backbone.width=0.5, backbone.depth=0.5: weights need the whole backbone; "
+            "backbone.pretrained=True: needs the whole backbone, not width 0.5 and depth 0.5; "
             "leave both at 1, as backbone=efficientnetv2_b0 does",
         ),
         ("backbone.name=resnet1", "backbone.name=resnet1: did you mean resnet1?52"),
@@ -159,7 +159,7 @@ def test_any_timm_model_is_a_backbone(name):
         ),
         (
             (CPU, "backbone=elan", "backbone.pretrained=true"),
-            "backbone.pretrained=True: elan has no published weights; give backbone.weights=FILE",
+            "backbone.pretrained=True: elan has no published weights; give a file of weights",
         ),
     ],
 )
@@ -301,8 +301,8 @@ print("Glow in the first stage: how much; up to 2." in help_text())
         "left out",
         "left out",
         "(0.0, 2.0)",
-        "glow.min=None: must be a number too where glow.max is",
-        "glow.max=None: must be a number too where glow.min is",
+        "glow.min=null: must be a number too where glow.max is",
+        "glow.max=null: must be a number too where glow.min is",
         "glow.max=3: must be a number in [0, 2]",
         "glow.min=high: must be a number in [0, 2]",
         "True",

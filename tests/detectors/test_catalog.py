@@ -77,7 +77,7 @@ def test_fraction_of_a_model_without_multipliers():
     ("name", "variant", "message"),
     [
         ("elan", 1.5, "variant=1.5: elan has no such variant; the number of stacks"),
-        ("darknet53", 1, "variant=1: darknet53 has no such variant; there is none"),
+        ("darknet53", 1, "variant=1: darknet53 has none, only prn"),
         ("resnet50", 1, "only the gradient-path designs have variants, namely prn, cspdarknet53"),
     ],
 )

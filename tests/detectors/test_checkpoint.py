@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -55,3 +57,12 @@ def test_our_own_checkpoint_is_loaded(tmp_path):
     saved.save(tmp_path / "last.pt")
     loaded = load_detector(tmp_path / "last.pt")
     assert loaded.model.names == {0: "a", 1: "b"}
+
+
+def test_layers_of_an_earlier_version_are_named_as_such(tmp_path, monkeypatch):
+    module = ModuleType("progressive.detectors.gradient_path_layers")
+    module.Branched = type("Branched", (torch.nn.Module,), {"__module__": module.__name__})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    torch.save({"epoch": 1, "model": module.Branched()}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match=r"last\.pt: was written by an earlier version"):
+        load_detector(tmp_path / "last.pt")

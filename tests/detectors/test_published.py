@@ -79,7 +79,5 @@ def test_weights_of_another_model_are_refused(weights):
 
 
 def test_a_design_has_no_published_weights():
-    with pytest.raises(
-        WeightsError, match=r"elan has no published weights; give backbone\.weights"
-    ):
+    with pytest.raises(WeightsError, match=r"elan has no published weights; give a file"):
         initial_weights(BACKBONES["elan"], True, None)

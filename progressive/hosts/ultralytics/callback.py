@@ -88,7 +88,8 @@ class ProgressiveCallback:
         merge_batches: load several batches as one where the optimizer waits for several anyway
             (`nbs` above `batch`) and the images of a stage are small enough.
         train_faster: compute and load images the fastest way; False leaves precision, threads,
-            memory, layers, optimizer and decoding as they are in Ultralytics.
+            memory, layers, optimizer, batches and decoding as they are in Ultralytics (but for
+            images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
     """
 
     def __init__(
@@ -308,9 +309,11 @@ class ProgressiveCallback:
             or self._batches is None
             or (self._loader.loader is not trainer.train_loader)
         ):
+            if self._loader is not None:  # replaced, as after running out of memory
+                forget_images(self._loader.loader.dataset)
             dataset = trainer.train_loader.dataset
             self._loader = StagedLoader(trainer, self.schedule)
-            self._batches = Batches(trainer, merge=self.merge_batches)
+            self._batches = Batches(trainer, merge=self.merge_batches and self.train_faster)
             self._trainer.callback(self._loader.restore)
             self._trainer.callback(self._show_close_mosaic, trainer)
             if self.train_faster or self.cache_encoded:

@@ -50,7 +50,8 @@ class StagedLoader:
     def _set_detection(self, stage: TrainingStage, *, mosaic_closed: bool) -> None:
         dataset = self.loader.dataset
         arguments = copy(self.trainer.args)
-        arguments.mixup = stage.mixup
+        if self.schedule.uses("mixup"):
+            arguments.mixup = stage.mixup
         if stage.mosaic is not None:
             arguments.mosaic = stage.mosaic
         if stage.randaugment_magnitude > 0:
@@ -85,6 +86,7 @@ def _restorer(trainer: BaseTrainer) -> Callable[[], None]:
         trainer.accumulate,
     )
     batch_size, collate = loader.batch_size, loader.collate_fn
+    plots = list(trainer.plot_idx)
     names = ("imgsz", "transforms", "torch_transforms")
     found = {name: getattr(dataset, name) for name in names if hasattr(dataset, name)}
 
@@ -93,7 +95,7 @@ def _restorer(trainer: BaseTrainer) -> Callable[[], None]:
             return
         loader.collate_fn = collate
         set_batch_size(trainer, batch_size)
-        trainer.accumulate = accumulate
+        trainer.accumulate, trainer.plot_idx = accumulate, plots
         vars(dataset).update(found)
         forget_images(dataset)
         loader.reset()

@@ -41,7 +41,7 @@ def refusal(
             f"time={arguments['time']}: changes the number of epochs while training, so stages "
             "would not end where planned; set epochs instead"
         )
-    if arguments.get("mixup"):
+    if arguments.get("mixup") and (schedule is None or schedule.uses("mixup")):
         return (
             f"mixup={arguments['mixup']}: the schedule sets mixup in every stage; "
             "give it to the schedule instead"

@@ -56,5 +56,13 @@ def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> Callable[[], N
     def validate_when_due() -> tuple[dict[str, Any], float | None]:
         return validate() if due() else (trainer.metrics, None)
 
+    own = vars(trainer).get("validate")  # of another callback, perhaps
+
+    def restore() -> None:
+        if own is None:
+            vars(trainer).pop("validate", None)
+        else:
+            trainer.validate = own
+
     trainer.validate = validate_when_due
-    return lambda: vars(trainer).pop("validate", None)
+    return restore

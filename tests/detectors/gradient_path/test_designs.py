@@ -198,7 +198,7 @@ def test_weights_of_the_classifier_fit_the_backbone(design):
         (("darknet19",), "design=darknet19: must be one of darknet53, prn, cspdarknet53, elan"),
         (("elan", 0), r"width=0: must be in \(0, 1\]"),
         (("elan", 1, 2), r"depth=2: must be in \(0, 1\]"),
-        (("darknet53", 1, 1, 0.5), "variant=0.5: darknet53 has no such variant"),
+        (("darknet53", 1, 1, 0.5), "variant=0.5: darknet53 has none, only prn"),
         (("prn", 1, 1, "half"), "variant=half: prn has no such variant"),
         (("prn", 1, 1, 2), r"variant=2: prn has no such variant; .*a number in \[0, 1\]"),
         (("cspdarknet53", 1, 1, "none"), "variant=none: .*; the fusion: csp, first or last"),

@@ -72,6 +72,13 @@ def test_mosaic_follows_the_schedule(train_epochs):
 
 
 @pytest.mark.slow
+def test_mixup_of_the_trainer_stays_if_the_schedule_has_none(train_epochs):
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
+    batches, _ = train_epochs(schedule, mixup=0.3)
+    assert {batch["mixup"] for batch in batches} == {0.3}
+
+
+@pytest.mark.slow
 def test_magnitude_changes_pixels_more_and_more(train_epochs):
     schedule = ProgressiveSchedule.linear(
         epochs=20, stages=2, image_size=(32, 32), randaugment=(1, 25)

@@ -9,7 +9,7 @@ import torch
 from ultralytics import YOLO
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
-from progressive.hosts.ultralytics.validation import epochs_to_validate
+from progressive.hosts.ultralytics.validation import epochs_to_validate, validate_if
 from progressive.schedule import ProgressiveSchedule
 
 #: Epochs 0-3 at 64, 4-7 at 96, 8-11 at 128 px.
@@ -42,6 +42,20 @@ def test_a_tenth_of_the_training_time_by_default():
 def test_one_stage_is_validated_throughout():
     schedule = ProgressiveSchedule.fixed(epochs=5, image_size=64)
     assert epochs_to_validate(schedule, (10, 10)) == set(range(5))
+
+
+def test_what_another_callback_put_there_comes_back():
+    class Trainer:
+        def validate(self):
+            return "own"
+
+    trainer = Trainer()
+    restore = validate_if(trainer, lambda: True)
+    restore()
+    assert "validate" not in vars(trainer)
+    trainer.validate = other = lambda: "another"
+    validate_if(trainer, lambda: True)()
+    assert trainer.validate is other
 
 
 @pytest.mark.slow
