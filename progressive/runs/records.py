@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from progressive.cost import relative_cost, stage_cost
+from progressive.errors import InputError
 from progressive.schedule import KNOBS, ProgressiveSchedule
 
 EPOCHS, STAGES, PLAN, SUMMARY = "epochs.csv", "stages.csv", "plan.json", "summary.json"
@@ -100,21 +101,36 @@ def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
-    """Read `epochs.csv` back; an absent file means no epoch is done."""
+    """Read `epochs.csv` back; an absent file means no epoch is done.
+
+    Raises:
+        InputError: the file is cut off, or not of this program.
+    """
     path = folder / EPOCHS
     if not path.exists():
         return []
+    text = path.read_text("utf-8")
+    if not text.endswith("\n"):
+        raise InputError(f"{path}: is cut off in line {text.count(chr(10)) + 1}")
+    try:
+        return _parse_epochs(text)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: is no record of epochs: {error}") from None
+
+
+def _parse_epochs(text: str) -> list[EpochRecord]:
     kinds = {**_BEFORE, **_AFTER}
     names = [knob.name for knob in KNOBS]
     records = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            known = {name: kind(row.pop(name)) for name, kind in kinds.items()}
-            values = {name: float(value) if value else None for name, value in row.items()}
-            # An earlier version may not have had all the knobs.
-            knobs = {name: values.pop(name, None) for name in names}
-            parts = {name: values.pop(name, None) for name in PARTS}
-            records.append(EpochRecord(**known, knobs=knobs, metrics=values, **parts))
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"line {number} has not as many values as there are columns")
+        known = {name: kind(row.pop(name)) for name, kind in kinds.items()}
+        values = {name: float(value) if value else None for name, value in row.items()}
+        # An earlier version may not have had all the knobs.
+        knobs = {name: values.pop(name, None) for name in names}
+        parts = {name: values.pop(name, None) for name in PARTS}
+        records.append(EpochRecord(**known, knobs=knobs, metrics=values, **parts))
     return records
 
 

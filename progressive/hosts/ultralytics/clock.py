@@ -46,7 +46,8 @@ class Clock:
 
     def since_training(self) -> float:
         """Return the seconds since the epoch's training ended."""
-        assert self.started is not None and self.training is not None
+        if self.started is None or self.training is None:
+            raise RuntimeError("no training has ended")
         return time.perf_counter() - self.started - self.training
 
     @property

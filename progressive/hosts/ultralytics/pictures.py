@@ -77,14 +77,16 @@ class Pictures:
     def draw(self, folder: Path) -> None:
         """Draw what has been kept into `report/` of a run folder."""
         waiting, self._waiting = self._waiting, {}
-        for name, (images, labels) in waiting.items():
+        for sheet, (images, labels) in waiting.items():
             with _harmless():
                 (folder / "report").mkdir(exist_ok=True)
+                # Ultralytics writes a confidence right behind the name.
+                blank = " " if "conf" in labels else ""
                 plot_images(
                     labels,
                     images,
-                    fname=folder / "report" / f"{name}.jpg",
-                    names=self._names,
+                    fname=folder / "report" / f"{sheet}.jpg",
+                    names={index: f"{name}{blank}" for index, name in self._names.items()},
                     max_size=3 * TILE,
                     max_subplots=IMAGES,
                     conf_thres=CONFIDENCE,
