@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from progressive.errors import ConfigError
 from progressive.config.model import Config, validate
+from progressive.errors import ConfigError
 
 
 def claim(output: str | None) -> Path:

@@ -125,11 +125,11 @@ def _parse_epochs(text: str) -> list[EpochRecord]:
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
         if None in row or None in row.values():
             raise ValueError(f"line {number} has not as many values as there are columns")
-        known = {name: kind(row.pop(name)) for name, kind in kinds.items()}
+        known: dict[str, Any] = {name: kind(row.pop(name)) for name, kind in kinds.items()}
         values = {name: float(value) if value else None for name, value in row.items()}
         # An earlier version may not have had all the knobs.
         knobs = {name: values.pop(name, None) for name in names}
-        parts = {name: values.pop(name, None) for name in PARTS}
+        parts: dict[str, Any] = {name: values.pop(name, None) for name in PARTS}
         records.append(EpochRecord(**known, knobs=knobs, metrics=values, **parts))
     return records
 

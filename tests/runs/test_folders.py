@@ -3,9 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from progressive.errors import ConfigError
 from progressive.config.command_line import compose_config
 from progressive.config.model import to_yaml
+from progressive.errors import ConfigError
 from progressive.runs.folders import claim, find_run
 
 
