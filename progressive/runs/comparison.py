@@ -146,7 +146,9 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _checked(path: Path, name: str, difference: Mapping[str, Any]) -> Mapping[str, Any]:
-    numbers = [*difference.get("values", []), *(difference.get(k) for k in ("mean", "low", "high"))]
-    if difference and not all(isinstance(n, (int, float, type(None))) for n in numbers):
+    values = difference.get("values", [])
+    known = [difference.get(key) for key in ("mean", "low", "high")]
+    numbers = [*values, *known] if isinstance(values, list) else [""]
+    if not all(isinstance(number, (int, float, type(None))) for number in numbers):
         raise InputError(f"{path}: the difference of arm {name} has values that are no numbers")
     return difference

@@ -38,10 +38,11 @@ def write_report(folder: Path) -> Path:
     if (folder / COMPARE).is_file():
         arms, found = compared(folder)
         return _write_comparison(arms, folder, found)
-    runs = find_runs(folder)
+    runs = [load_run(run) for run in find_runs(folder)]
     if not runs:
         raise InputError(f"{folder}: has no plan.json, and no folder in it has: there are no runs")
-    return write_comparison(runs, folder)
+    # Training at one size is what the others are measured against, if there is such a run.
+    return _write_comparison(group(sorted(runs, key=_in_stages)), folder, {})
 
 
 def write_comparison(folders: Sequence[Path], output: Path) -> Path:
@@ -50,6 +51,10 @@ def write_comparison(folders: Sequence[Path], output: Path) -> Path:
     The first run, with those that differ from it in their seeds only, is the baseline.
     """
     return _write_comparison(group([load_run(folder) for folder in folders]), output, {})
+
+
+def _in_stages(run: Run) -> bool:
+    return len(run.schedule.stages) > 1
 
 
 def _write_run(run: Run) -> Path:

@@ -124,7 +124,7 @@ def load_run(folder: Path) -> Run:
             config=flat(_yaml(folder / CONFIG, config_text)),
             config_text=config_text,
             environment=read_json(folder / ENVIRONMENT),
-            data=read_json(folder / DATA),
+            data=_data(folder / DATA),
         )
     except (OSError, UnicodeError) as error:
         raise InputError(f"{folder}: {error}") from None
@@ -211,6 +211,14 @@ def _summary(path: Path) -> Mapping[str, Any] | None:
         raise InputError(f"{path}: is no summary of this program")
     if not _numbers(seconds.values()) or not _numbers(metrics.values()) or "total" not in seconds:
         raise InputError(f"{path}: is no summary of this program")
+    return found
+
+
+def _data(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    for part in (found.get("train", {}), found.get("val", {})):
+        if not isinstance(part, dict) or not all(isinstance(kind, dict) for kind in part.values()):
+            raise InputError(f"{path}: is no record of data")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -44,7 +45,13 @@ class Browser:
         ]
 
         # The protocol's pipe: it reads from 3 and writes to 4.
-        shell = ["sh", "-c", f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"', "sh", *arguments]
+        shell = [
+            "bash",
+            "-c",
+            f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"',
+            "bash",
+            *arguments,
+        ]
         self.process = subprocess.Popen(
             shell,
             pass_fds=(theirs_in, theirs_out),
@@ -120,6 +127,7 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._in], [], [], 60)[0], "the browser does not answer"
             chunk = os.read(self._in, 1 << 20)
             assert chunk, "the browser is gone"
             self._buffer += chunk
