@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ def score_figure(run: Run, width: float) -> Figure:
     figures.whole_numbers(over_epochs)
     for axes in (over_epochs, over_time):
         axes.grid(axis="y")
-        axes.set_ylim(bottom=0)
+    top = max(over_epochs.get_ylim()[1], over_time.get_ylim()[1])
+    over_epochs.set_ylim(0, 1.12 * top)  # room for the sizes of the stages
+    over_time.set_ylim(0, 1.12 * top)
     figures.legend_above(over_epochs, 4 if width >= figures.WIDE else 2)
     return figure
 
@@ -159,19 +162,24 @@ def _steps(
 
 def _shade(axes: Axes, run: Run, unit: float | None) -> None:
     """Shade the stages, over epochs or, where a unit is given, over time."""
-    stages, start = len(run.schedule.stages), 0.0
+    edges = [0.0]
     for stage in run.schedule.stages:
         inside = [r for r in run.epochs if r.stage == stage.index]
         if unit is None:
-            stop = float(stage.stop_epoch)
+            edges.append(float(stage.stop_epoch))
         else:
-            stop = start + sum(r.train_seconds + r.validation_seconds for r in inside) / unit
-        alpha = 0.02 + 0.1 * (stage.index + 1) / stages
+            spent = sum(r.train_seconds + r.validation_seconds for r in inside)
+            edges.append(edges[-1] + spent / unit)
+    at = axes.get_xaxis_transform()
+    for stage, (start, stop) in zip(run.schedule.stages, pairwise(edges), strict=True):
+        alpha = 0.02 + 0.1 * (stage.index + 1) / len(run.schedule.stages)
         axes.axvspan(start, stop, color=figures.ACCENT, alpha=alpha, linewidth=0)
-        if stop > start:
-            label = f"{stage.image_size}"
-            at = axes.get_xaxis_transform()
-            axes.text((start + stop) / 2, 0.985, label, transform=at, ha="center", va="top",
-                      fontsize=8, color=figures.SOFT)  # fmt: skip
-        start = stop
-    axes.set_xlim(0, start or 1)
+        if (stop - start) * 14 > edges[-1]:  # room for a size
+            style: dict[str, Any] = {
+                "ha": "center",
+                "va": "top",
+                "fontsize": 8,
+                "color": figures.SOFT,
+            }
+            axes.text((start + stop) / 2, 0.98, f"{stage.image_size}", transform=at, **style)
+    axes.set_xlim(0, edges[-1] or 1)

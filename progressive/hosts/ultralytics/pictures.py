@@ -46,13 +46,13 @@ class Pictures:
         validator = trainer.validator
         preprocess, update = trainer.preprocess_batch, validator.update_metrics
         self._names = trainer.data["names"]
-        seen: set[int] = set()
+        shown: set[int | str] = set()
 
         def preprocess_batch(batch: dict[str, Any]) -> dict[str, Any]:
             batch = preprocess(batch)
             stage = self.schedule.at(trainer.epoch).index
-            if stage not in seen:
-                seen.add(stage)
+            if stage not in shown:
+                shown.add(stage)
                 with _harmless():
                     self._keep(f"train-{stage + 1}", batch["img"], _labels(batch))
             return batch
@@ -61,7 +61,8 @@ class Pictures:
             if validator.training and validator.batch_i == 0 and self._ends(trainer):
                 stage = self.schedule.at(trainer.epoch).index
                 with _harmless():
-                    if trainer.args.task != "classify":
+                    if "labels" not in shown and trainer.args.task != "classify":
+                        shown.add("labels")
                         self._keep("labels", batch["img"], _labels(batch))
                     self._keep(f"found-{stage + 1}", batch["img"], _found(predictions, batch))
             update(predictions, batch)
@@ -138,7 +139,8 @@ def _found(predictions: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
         if key in shown[0]:
             found[key] = torch.cat([each[key] for each in shown])
     if found["bboxes"].shape[1] == 4:  # rotated ones have their centre already
-        found["bboxes"] = ops.xyxy2xywh(found["bboxes"])
+        # A head without training may put the right edge left of the left one.
+        found["bboxes"] = ops.xyxy2xywh(found["bboxes"]).clamp(min=0)
     if "masks" in found and not len(found["masks"]):
         del found["masks"]
     found["in_pixels"] = [key for key in ("bboxes", "keypoints") if key in found]
