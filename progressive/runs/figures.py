@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,18 +117,17 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto", min_n_ticks=1))
 
 
-def legend_above(axes: Axes, columns: int = 3, handles: Sequence | None = None) -> None:
-    """Put the legend above the axes, where it hides nothing."""
-    given = {} if handles is None else {"handles": handles}
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
+def legend_above(figure: Figure, axes: Axes, columns: int) -> None:
+    """Put what `axes` name above the whole figure, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
         ncols=columns,
-        borderaxespad=0.3,
         handlelength=1.2,
         handletextpad=0.5,
         columnspacing=1.2,
-        **given,
     )
 
 

@@ -48,13 +48,15 @@ def fingerprint(files: Sequence[str | os.PathLike[str]], *, limit: int = LIMIT) 
     return {"files": count, "bytes": size, "sampled": sampled, "hash": total.hexdigest()}
 
 
-def _names(files: Sequence[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
+def _names(files: Sequence[str | os.PathLike[str]]) -> list[tuple[str, str]]:
     """Return files by their name below the folder they have in common, in the order of names."""
-    paths = {Path(os.path.abspath(file)) for file in files}  # noqa: PTH100 - links stay links
+    # Strings: a data set may have a million files, and paths are ten times as slow.
+    paths = {os.path.abspath(file) for file in files}  # noqa: PTH100
     if not paths:
         return []
-    common = os.path.commonpath([path.parent for path in paths])
-    return sorted((path.relative_to(common).as_posix(), path) for path in paths)
+    common = os.path.commonpath({os.path.dirname(path) for path in paths})  # noqa: PTH120
+    start = len(common.rstrip(os.sep)) + 1
+    return sorted((path[start:].replace(os.sep, "/"), path) for path in paths)
 
 
 def _spread(count: int, limit: int) -> list[int]:
@@ -63,9 +65,9 @@ def _spread(count: int, limit: int) -> list[int]:
     return [round(i * (count - 1) / (limit - 1)) for i in range(limit)] if limit > 1 else [0]
 
 
-def _digest(path: Path) -> tuple[bytes | None, int]:
+def _digest(path: str) -> tuple[bytes | None, int]:
     try:
-        content = path.read_bytes()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         return None, 0
     return blake2b(content, digest_size=16).digest(), len(content)

@@ -72,7 +72,7 @@ def score_figure(run: Run, width: float) -> Figure:
     top = max(over_epochs.get_ylim()[1], over_time.get_ylim()[1])
     over_epochs.set_ylim(0, 1.12 * top)  # room for the sizes of the stages
     over_time.set_ylim(0, 1.12 * top)
-    figures.legend_above(over_epochs, 4 if width >= figures.WIDE else 2)
+    figures.legend_above(figure, over_epochs, 4 if width >= figures.WIDE else 2)
     return figure
 
 
@@ -100,7 +100,7 @@ def time_figure(rows: Sequence[Mapping[str, Any]], width: float) -> Figure:
     axes.invert_yaxis()
     axes.grid(axis="x")
     axes.set_xlabel(f"time ({name})")
-    figures.legend_above(axes, 5 if wide else 2)
+    figures.legend_above(figure, axes, 5 if wide else 2)
     return figure
 
 
@@ -133,7 +133,7 @@ def prediction_figure(
     axes.invert_yaxis()
     axes.grid(axis="x")
     axes.set_xlabel(f"time ({name})")
-    figures.legend_above(axes, 2)
+    figures.legend_above(figure, axes, 2)
     return figure
 
 
