@@ -30,26 +30,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("comparison"), help="folder of a comparison of several"
     )
+    parser.add_argument("--baseline", type=Path, help="run to draw beside a single one")
     try:
         given = parser.parse_args(arguments)
-        print(f"Report: {write(given.folders, given.output)}")
+        print(f"Report: {write(given.folders, given.output, given.baseline)}")
     except InputError as error:
         print(f"progressive: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def write(folders: Sequence[Path], output: Path) -> Path:
+def write(folders: Sequence[Path], output: Path, baseline: Path | None = None) -> Path:
     """Write the report and return its page.
+
+    Args:
+        folders: of runs, or that hold runs.
+        output: folder of the report of several.
+        baseline: a run to draw beside a single one.
 
     Raises:
         InputError: a folder holds no run, a record is damaged, or the page cannot be written.
     """
     from progressive.runs.html import write_comparison, write_report
-    from progressive.runs.load import find_runs
+    from progressive.runs.load import find_runs, is_run
 
+    if baseline is not None and (len(folders) > 1 or not is_run(folders[0])):
+        raise InputError(f"--baseline {baseline}: goes with the folder of one run")
     try:
         if len(folders) == 1:
-            return write_report(folders[0])
+            return write_report(folders[0], baseline)
         runs = []
         for folder in folders:
             found = find_runs(folder) if folder.is_dir() else []

@@ -21,8 +21,12 @@ from progressive.runs.records import write_text
 REPORT = "report.html"
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, baseline: Path | None = None) -> Path:
     """Write the report of a run, or of all runs of a comparison or a sweep, into its folder.
+
+    Args:
+        folder: of a run, or one that holds runs.
+        baseline: a run to draw beside that of `folder`.
 
     Returns:
         The page.
@@ -32,7 +36,7 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder).expanduser().absolute()
     if is_run(folder):
-        return _write_run(load_run(folder))
+        return _write_run(load_run(folder), load_run(baseline) if baseline else None)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     if (folder / COMPARE).is_file():
@@ -57,7 +61,7 @@ def _in_stages(run: Run) -> bool:
     return len(run.schedule.stages) > 1
 
 
-def _write_run(run: Run) -> Path:
+def _write_run(run: Run, baseline: Run | None) -> Path:
     pictures = run.folder / PICTURES
     pictures.mkdir(exist_ok=True)
     validated = any(value is not None for r in run.epochs for value in r.metrics.values())
@@ -74,7 +78,10 @@ def _write_run(run: Run) -> Path:
             partial(run_figures.schedule_figure, run.schedule),
         ),
         score=picture(
-            pictures, "quality", view.score_words(run), partial(run_figures.score_figure, run)
+            pictures,
+            "quality",
+            view.score_words(run),
+            partial(run_figures.score_figure, run, baseline),
         )
         if validated
         else None,
@@ -86,6 +93,7 @@ def _write_run(run: Run) -> Path:
         )
         if rows
         else None,
+        score_caption=view.score_caption(baseline),
         time_caption=view.time_words(run),
         prediction=_prediction(run, pictures),
         train_sheets=[

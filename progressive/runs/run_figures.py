@@ -43,10 +43,10 @@ def schedule_figure(schedule: ProgressiveSchedule, width: float) -> Figure:
     return figure
 
 
-def score_figure(run: Run, width: float) -> Figure:
-    """Draw every metric against epochs and against time, stages shaded."""
+def score_figure(run: Run, baseline: Run | None, width: float) -> Figure:
+    """Draw every metric against epochs and against time, stages shaded, a baseline beside it."""
     figure, (over_epochs, over_time) = figures.panels(width, 3.0, 2)
-    unit, name = figures.time_unit(run.seconds)
+    unit, name = figures.time_unit(max(run.seconds, baseline.seconds if baseline else 0))
     names = [key for key in METRICS if any(key in r.metrics for r in run.epochs)]
     shades = dict.fromkeys(names, "#9aa4af") | {run.primary: figures.ACCENT}
     for key in sorted(names, key=lambda key: key == run.primary):
@@ -64,6 +64,14 @@ def score_figure(run: Run, width: float) -> Figure:
         over_time.plot([each / unit for each in seconds], values, **style)
     _shade(over_epochs, run, None)
     _shade(over_time, run, unit)
+    if baseline is not None and run.primary:
+        trained, seconds, values = baseline.curve(run.primary)
+        dashed: dict[str, Any] = {"color": figures.INK, "linestyle": "--", "linewidth": 1.4}
+        label = f"baseline, {METRICS[run.primary]}"
+        over_epochs.plot(trained, values, label=label, **dashed)
+        over_time.plot([each / unit for each in seconds], values, **dashed)
+        over_epochs.set_xlim(0, max(over_epochs.get_xlim()[1], *trained))
+        over_time.set_xlim(0, max(over_time.get_xlim()[1], *(each / unit for each in seconds)))
     over_epochs.set_xlabel("epochs trained")
     over_time.set_xlabel(f"time of training and validation ({name})")
     figures.whole_numbers(over_epochs)

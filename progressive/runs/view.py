@@ -179,6 +179,15 @@ def score_words(run: Run) -> str:
     return f"{METRICS[run.primary]}: " + ", ".join(f"{v:.3f} after {n} epochs" for n, v in points)
 
 
+def score_caption(baseline: Run | None) -> str:
+    """Say what the picture of the scores shows."""
+    words = (
+        "Every validation is at the final size, so the stages can be compared. Stages are shaded, "
+        "with their image size at the top."
+    )
+    return f"{words} The dashed line is {baseline.folder.name}." if baseline else words
+
+
 def sheets(run: Run, kind: str, what: str) -> list[tuple[Path, str]]:
     """Return the sheets of a kind, each with its words."""
     paths = {path.stem: path for path in run.pictures(kind)}

@@ -35,6 +35,14 @@ def test_several_runs_give_a_comparison(make_run, tmp_path, monkeypatch, capsys)
     assert sorted(folders[0].iterdir()) == before
 
 
+def test_a_baseline_is_drawn_beside_a_run(make_run, tmp_path):
+    run = make_run(tmp_path / "staged", pictures=False)
+    baseline = make_run(tmp_path / "fixed", pictures=False, stages=1)
+    main([str(run), "--baseline", str(baseline)])
+    assert "The dashed line is fixed." in (run / "report.html").read_text()
+    assert not (baseline / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -44,6 +52,8 @@ def test_several_runs_give_a_comparison(make_run, tmp_path, monkeypatch, capsys)
         (["run", "empty"], "empty: has no plan.json"),
         (["run/plan.json"], "plan.json: no such folder"),
         (["run", "run", "--output", "run/plan.json"], "plan.json"),
+        (["run", "--baseline", "missing"], "missing: no such folder"),
+        (["run", "run", "--baseline", "run"], "goes with the folder of one run"),
         ([], "the following arguments are required: FOLDER; see --help"),
         (["--colour"], "see --help"),
     ],
