@@ -35,12 +35,6 @@ def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
     return max(0, min(free, limit - used + cached))
 
 
-def has_gpu() -> bool:
-    """Tell whether an NVIDIA or AMD GPU is present and not hidden, without loading torch."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
-    return not hidden and (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists())
-
-
 def check_device(device: str | None) -> None:
     """Raise ConfigError if torch cannot use ``device``, spelled as Ultralytics does."""
     if device is None or device == "cpu":

@@ -1,6 +1,7 @@
-"""Set the rates of channel dropout and of stochastic depth in a module tree, at any time.
+"""Set the rates of dropout and stochastic depth in a module tree, at any time.
 
-Both act in training mode only, and take effect from the next forward pass.
+A new rate takes effect from the next forward pass. Dropout and stochastic depth act in training
+mode only.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ def set_channel_dropout(model: nn.Module, rate: float) -> int:
     """Set the probability of every `nn.Dropout2d` in `model`.
 
     Channel dropout zeroes whole channels of a (B, C, H, W) feature map and scales the others by
-    1 / (1 - rate): neighbouring pixels of one channel carry the same information, so dropping
-    single values would hardly regularise (arXiv 1411.4280). Other kinds of dropout are left alone.
+    1 / (1 - rate). Neighbouring pixels of a channel carry the same information, so dropping single
+    values would hardly regularise (arXiv 1411.4280). Other kinds of dropout do not change.
 
     Args:
         model: any module tree, wrapped for multi-GPU or not.
         rate: probability that a channel is dropped, in [0, 1).
 
     Returns:
-        How many layers were set; 0 means that this model has no channel dropout at all.
+        How many layers were set. 0 means that the model has no channel dropout.
 
     Raises:
         ValueError: the rate is out of range.
@@ -32,10 +33,10 @@ def set_channel_dropout(model: nn.Module, rate: float) -> int:
 
 
 def set_dropout(model: nn.Module, rate: float) -> int:
-    """Set the probability of every `nn.Dropout` in `model`, such as that of a classifier's head.
+    """Set the probability of every `nn.Dropout` in `model`, as in the head of a classifier.
 
     Args:
-        model: any module tree; pass the head alone to leave a backbone's own dropout as it is.
+        model: any module tree. Pass only the head to keep the backbone's own dropout as it is.
         rate: probability that a value is dropped, in [0, 1).
 
     Returns:
@@ -48,21 +49,21 @@ def set_dropout(model: nn.Module, rate: float) -> int:
 
 
 def set_drop_path(model: nn.Module, rate: float) -> int:
-    """Set stochastic depth: the rate of the last block; earlier blocks get a share of it.
+    """Set the rate of stochastic depth: `rate` for the last block, less for earlier blocks.
 
-    The rate falls linearly towards the first block, as in the paper of stochastic depth
+    The rate falls linearly towards the first block, as in the paper on stochastic depth
     (arXiv 1603.09382): block i of n drops its residual branch with probability rate * i / n.
 
-    A layer takes part if it has two numbers: `drop_prob`, which it reads in its forward pass, and
-    `depth_fraction`, the i / n it was built with. The backbones of `progressive.detectors` mark
-    their layers so; a DropPath without `depth_fraction` cannot be told its place and is left alone.
+    A layer is set if it has two attributes: `drop_prob`, which it reads in its forward pass, and
+    `depth_fraction`, its i / n. The layers of the backbones in `progressive.detectors` have both. A
+    DropPath layer without `depth_fraction` does not change, because its i / n is unknown.
 
     Args:
         model: any module tree, wrapped for multi-GPU or not.
         rate: probability that the last block is dropped, in [0, 1).
 
     Returns:
-        How many layers were set; 0 means that this model has no adjustable stochastic depth.
+        How many layers were set. 0 means that the model has no adjustable stochastic depth.
 
     Raises:
         ValueError: the rate is out of range.
@@ -76,18 +77,21 @@ def set_drop_path(model: nn.Module, rate: float) -> int:
 
 
 def rates(model: nn.Module) -> dict[str, float]:
-    """Return the rates of all dropout and stochastic depth in `model`, by path of the attribute."""
-    return {
-        f"{name}.{attribute}": getattr(module, attribute)
-        for name, module in model.named_modules()
-        for attribute in ("p", "drop_prob")
-        if isinstance(module, (nn.Dropout, nn.Dropout2d)) == (attribute == "p")
-        and hasattr(module, attribute)
-    }
+    """Return the rates of all dropout and stochastic depth in `model`, for `restore_rates`.
+
+    Returns:
+        The rates by the full name of the attribute, such as 'model.0.channel_dropout.p'.
+    """
+    found: dict[str, float] = {}
+    for name, module in model.named_modules():
+        attribute = "p" if isinstance(module, (nn.Dropout, nn.Dropout2d)) else "drop_prob"
+        if hasattr(module, attribute):
+            found[f"{name}.{attribute}"] = getattr(module, attribute)
+    return found
 
 
 def restore_rates(model: nn.Module, before: Mapping[str, float]) -> None:
-    """Give each layer that `before` names the rate it had then."""
+    """Set the rates of `model` back to those that `rates` returned. Unknown layers are skipped."""
     modules = dict(model.named_modules())
     for path, rate in before.items():
         name, _, attribute = path.rpartition(".")

@@ -1,4 +1,4 @@
-"""Train a detector progressively: ``python -m progressive.run stages=4 size.min=320 size.max=640``.
+"""Train a detector progressively: `python -m progressive.run stages=4 size.min=320 size.max=640`.
 
 Compose the configuration, print the plan, build data and detector, train through the callback.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progressive.config.model import Config, to_yaml
+from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.data import EMBEDDED, check, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import ConfigError
+from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
 from progressive.runs import records, report
 from progressive.runs.folders import check_output, claim, find_run
@@ -28,11 +28,14 @@ def main() -> None:
     """Run the command line."""
     from progressive.config.command_line import run_with_hydra
 
-    run_with_hydra(run, sys.argv[1:], precheck)
+    run_with_hydra(run)
 
 
-def run(config: Config) -> None:
-    """Print the plan of ``config`` and, unless it is a dry run, train.
+def run(config: Config) -> float | None:
+    """Print the plan of `config` and, unless it is a dry run, train.
+
+    Returns:
+        The objective, mAP50-95 or accuracy of the best weights, from 0 to 1; None for a dry run.
 
     Raises:
         InputError: for bad input, before anything is written.
@@ -40,27 +43,52 @@ def run(config: Config) -> None:
     precheck(config)
     checkpoint = None
     if config.resume is not None:
-        config, checkpoint = find_run(config)
+        config, checkpoint = interrupted(config, config.resume)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.dry_run:
-        return
+        return None
     stay_offline(cache_root() / "fonts")
-    check_device(config.device)
     folder = _resume(config, checkpoint) if checkpoint else _train(config)
-    _print_result(folder)
+    summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
+    _print_result(folder, summary)
+    return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
 
 
 def precheck(config: Config) -> None:
-    """Check what ``config`` names on disk; write nothing.
+    """Check what `config` names on disk and what it asks of Ultralytics; write nothing.
 
     Raises:
-        InputError: no such data set or run, or an output folder in use.
+        InputError: no such data set, weights, run or device, an output folder in use, or an
+            argument of Ultralytics under which a schedule cannot hold.
     """
     if config.resume is not None:
-        config, _ = find_run(config)
+        config, _ = interrupted(config, config.resume)  # its checkpoint supersedes other weights
     else:
+        weights = config.backbone.weights
+        if weights is not None and not weights.is_file():
+            raise ConfigError(f"backbone.weights={weights}: no such file")
         check_output(config.output)
+    if reason := refusal({**config.train, "task": config.task}, config.schedule()):
+        raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     check(config.data, config.task)
+    if not config.dry_run:
+        check_device(config.device)
+
+
+def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
+    """Return the configuration that the run `resume` began with, and its last checkpoint.
+
+    Only `device`, `workers` and `dry_run` are taken from `config`.
+
+    Raises:
+        ConfigError: no such run, nothing to continue, or a config.yaml that cannot be read.
+    """
+    settings, checkpoint = find_run(resume)
+    saved = read_yaml(settings)
+    asked: dict[str, Any] = {"workers": config.workers, "dry_run": config.dry_run}
+    if config.device is not None:
+        asked["device"] = config.device
+    return saved.model_copy(update=asked), checkpoint
 
 
 def _train(config: Config) -> Path:
@@ -91,10 +119,10 @@ def _with_absolute_paths(config: Config) -> Config:
     """Let the run be resumed from any folder."""
     backbone = config.backbone
     if backbone.weights is not None:
-        backbone = replace(backbone, weights=backbone.weights.expanduser().resolve())
+        backbone = backbone.model_copy(update={"weights": backbone.weights.resolve()})
     known = config.data in EMBEDDED
     data = config.data if known else str(Path(config.data).expanduser().resolve())
-    return replace(config, backbone=backbone, data=data)
+    return config.model_copy(update={"backbone": backbone, "data": data})
 
 
 def _build(config: Config, classes: Sequence[str]) -> Model:
@@ -131,7 +159,7 @@ def _resume(config: Config, checkpoint: Path) -> Path:
 
 
 def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:
-    """Train ``model`` through the callback, exactly as a user of the callback would."""
+    """Train `model` through the callback, exactly as a user of the callback would."""
     from progressive.hosts.ultralytics.callback import ProgressiveCallback
 
     callback = ProgressiveCallback(
@@ -140,6 +168,7 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
         val_every=config.val_every,
         cache_encoded=config.cache == "encoded",
         merge_batches=config.merge_batches,
+        train_faster=config.train_faster,
     )
     callback.attach(model)
     try:
@@ -171,8 +200,7 @@ def _title(config: Config) -> str:
     return f"{head}{backbone.name}{scaled}, data {config.data}, batch {config.batch}"
 
 
-def _print_result(folder: Path) -> None:
-    summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
+def _print_result(folder: Path, summary: dict[str, Any]) -> None:
     seconds = summary["seconds"]
     print(
         f"\n{report.scores(summary['metrics'])}. "

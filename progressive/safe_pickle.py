@@ -1,7 +1,7 @@
-"""Read a pickle without executing anything in it.
+"""Inspect a pickle without running any code in it.
 
-A pickle may call whatever it names. Here every class in it is replaced by a placeholder, so that a
-file from somewhere else can be judged by what it names and calls before the real reader sees it.
+A pickle can call every function and class that it names. Here each of them is replaced by a
+placeholder. So an untrusted file can be judged by what it names and calls, before it is unpickled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import IO, Any
 
 
 class ForbiddenPickleError(pickle.UnpicklingError):
-    """The pickle names or calls something that no honest file of its kind does."""
+    """The pickle names or calls something that a normal file of its kind does not."""
 
 
 def inspect_pickle(
@@ -22,22 +22,26 @@ def inspect_pickle(
     allowed: Collection[str] | None = None,
     uncallable: Collection[str] = (),
 ) -> None:
-    """Read a pickle to its end with placeholders only.
+    """Read a pickle to its end, with placeholders for all functions and classes.
 
     Args:
-        stream: at the start of the pickle.
-        allowed: full names of all that it may name; None for anything.
-        uncallable: full names of classes that it may name, but not call with arguments. An object
-            is pickled as an empty one and its attributes; only a forged file calls its class.
+        stream: a stream at the start of the pickle.
+        allowed: full names of the functions and classes that the pickle may name; None allows all.
+        uncallable: full names of classes that the pickle may name, but not call with arguments. A
+            normal pickle creates an object empty and then sets its attributes. Only a forged one
+            calls the class with arguments.
 
     Raises:
-        ForbiddenPickleError: it names what is not allowed, or calls what must not be called.
-        Exception: it is damaged, in whatever way its bytes happen to fail.
+        ForbiddenPickleError: the pickle names something that is not in `allowed`, or calls
+            something in `uncallable`.
+        Exception: the pickle is damaged. Damaged bytes can raise anything.
     """
     _Inspector(stream, allowed, uncallable).load()
 
 
 class _Inspector(pickle.Unpickler):
+    """Unpickles placeholders instead of the functions and classes that a pickle names."""
+
     def __init__(
         self, stream: IO[bytes], allowed: Collection[str] | None, uncallable: Collection[str]
     ) -> None:
@@ -59,27 +63,28 @@ class _Inspector(pickle.Unpickler):
 
 
 class _Placeholder:
-    """Takes whatever is done to it."""
+    """Accepts everything that a pickle does with an object, and keeps nothing."""
 
     def __new__(cls, *_: Any) -> _Placeholder:
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None:
-        """Keep nothing."""
+        pass
 
     def __setstate__(self, state: Any) -> None:
-        """Keep nothing."""
+        pass
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Keep nothing."""
+        pass
 
     def append(self, value: Any) -> None:
-        """Keep nothing."""
+        pass
 
 
 class _Uncallable(type):
+    """The type of a placeholder class that refuses to be called with arguments."""
+
     def __call__(cls, *arguments: Any) -> Any:
-        """Take the place of a call of the class; unpickling an object does not get here."""
         if arguments:
             raise ForbiddenPickleError(f"calls {cls.__name__}")
         return super().__call__()

@@ -85,6 +85,7 @@ KNOBS = (
         below=True,
         constant=True,
     ),
+    Knob("mosaic", "mosaic", "mosaic", "a probability; null leaves it to Ultralytics", unused=None),
 )
 
 
@@ -104,6 +105,7 @@ class TrainingStage:
     mixup: float
     dropout_rate: float
     drop_path_rate: float
+    mosaic: float | None = None
 
     @property
     def epochs(self) -> int:
@@ -161,6 +163,7 @@ class ProgressiveSchedule:
         mixup: Range = (0.0, 0.0),
         dropout: Range = (0.0, 0.0),
         drop_path: Range | float = 0.0,
+        mosaic: Range = (None, None),
         stride: int = 32,
         durations: Sequence[float] | None = None,
     ) -> ProgressiveSchedule:
@@ -175,6 +178,7 @@ class ProgressiveSchedule:
             mixup: probability (detection) or alpha (classification).
             dropout: rate of channel dropout.
             drop_path: rate of stochastic depth, or a constant.
+            mosaic: probability of Ultralytics' mosaic; a pair of None leaves it to Ultralytics.
             stride: largest stride of the detector in pixels; 1 for a classifier.
             durations: relative lengths of the stages; equal shares by default.
 
@@ -190,6 +194,7 @@ class ProgressiveSchedule:
             "mixup": mixup,
             "dropout": dropout,
             "drop_path": drop_path,
+            "mosaic": mosaic,
         }
         ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
         stops = _stop_epochs(epochs, stages, durations)

@@ -8,7 +8,13 @@ import pytest
 from torch import nn
 
 from progressive import regularize
-from progressive.regularize import set_channel_dropout, set_drop_path
+from progressive.regularize import (
+    rates,
+    restore_rates,
+    set_channel_dropout,
+    set_drop_path,
+    set_dropout,
+)
 
 
 class DropPath(nn.Module):
@@ -23,6 +29,12 @@ def test_channel_dropout_sets_every_dropout2d_and_nothing_else():
     model = nn.Sequential(nn.Dropout2d(0.1), nn.Sequential(nn.Dropout2d(0.9), nn.Dropout(0.7)))
     assert set_channel_dropout(model, 0.25) == 2
     assert [model[0].p, model[1][0].p, model[1][1].p] == [0.25, 0.25, 0.7]
+
+
+def test_dropout_sets_every_dropout_and_nothing_else():
+    model = nn.Sequential(nn.Dropout(0.1), nn.Sequential(nn.Dropout2d(0.9), nn.Dropout(0.7)))
+    assert set_dropout(model, 0.25) == 2
+    assert [model[0].p, model[1][0].p, model[1][1].p] == [0.25, 0.9, 0.25]
 
 
 def test_drop_path_scales_by_depth():
@@ -40,10 +52,24 @@ def test_drop_path_without_a_known_depth_is_left_alone():
 
 
 def test_nothing_to_set():
-    assert set_channel_dropout(nn.ReLU(), 0.5) == set_drop_path(nn.ReLU(), 0.5) == 0
+    for setter in (set_channel_dropout, set_dropout, set_drop_path):
+        assert setter(nn.ReLU(), 0.5) == 0
 
 
-@pytest.mark.parametrize("setter", [set_channel_dropout, set_drop_path])
+def test_rates_are_restored():
+    model = nn.Sequential(nn.Dropout(0.1), nn.Dropout2d(0.2), DropPath(0.4, 0.5), nn.ReLU())
+    before = rates(model)
+    assert before == {"0.p": 0.1, "1.p": 0.2, "2.drop_prob": 0.4}
+    for setter in (set_channel_dropout, set_dropout, set_drop_path):
+        setter(model, 0.6)
+    assert rates(model) == {"0.p": 0.6, "1.p": 0.6, "2.drop_prob": 0.3}
+    restore_rates(model[:3], before)
+    assert rates(model) == before
+    restore_rates(model[:1], before)  # layers that are not there are skipped
+    assert rates(nn.Dropout(0.4)) == {".p": 0.4}
+
+
+@pytest.mark.parametrize("setter", [set_channel_dropout, set_dropout, set_drop_path])
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan")])
 def test_rate_out_of_range(setter, rate):
     with pytest.raises(ValueError, match=r"must be in \[0, 1\)"):

@@ -58,6 +58,31 @@ def test_a_run_keeps_everything_it_promises(tiny_data, tmp_path):
 
 
 @pytest.mark.slow
+def test_hydra_gets_the_objective_and_says_where(tiny_data, tmp_path):
+    (tmp_path / "tell.py").write_text(
+        "from hydra.experimental.callback import Callback\n"
+        "class Tell(Callback):\n"
+        "    def on_job_end(self, config, job_return, **_):\n"
+        "        print('objective:', job_return.return_value)\n"
+    )
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        command(
+            *("epochs=2", f"data={tiny_data}", "hydra.run.dir=my/run"),
+            "+hydra.callbacks.tell._target_=tell.Tell",
+        ),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    summary = json.loads((tmp_path / "my" / "run" / "summary.json").read_text())
+    assert f"objective: {summary['metrics']['mAP50_95']}\n" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
 def test_the_default_run_learns(tmp_path):
     arguments = [sys.executable, "-m", "progressive.run", "device=cpu", "output=run"]
     subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=True)

@@ -95,6 +95,19 @@ def test_one_stage_takes_the_end_values():
     )
 
 
+def test_mosaic_is_left_to_the_host_unless_it_is_asked_for():
+    settings = {"epochs": 4, "stages": 2, "image_size": (64, 128)}
+    left = ProgressiveSchedule.linear(**settings)
+    assert [stage.mosaic for stage in left.stages] == [None, None]
+    assert not left.uses("mosaic")
+    asked = ProgressiveSchedule.linear(**settings, mosaic=(0.0, 0.5))
+    assert [stage.mosaic for stage in asked.stages] == [0.0, 0.5]
+    # 0 in every stage is a wish as well: no mosaic, whatever the trainer's own is.
+    assert ProgressiveSchedule.linear(**settings, mosaic=(0.0, 0.0)).uses("mosaic")
+    with pytest.raises(ValueError, match="mosaic min=None: must be a number"):
+        ProgressiveSchedule.linear(**settings, mosaic=(None, 0.5))
+
+
 @pytest.mark.parametrize(
     ("epochs", "durations", "stops"),
     [

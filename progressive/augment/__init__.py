@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-# Albumentations asks a server for its newest version when imported. It must not: training may run
-# without a network, and a library has no business telling anyone that it was started.
+# When imported, Albumentations asks a server for its newest version. Prevent it: training may run
+# without a network, and a library must not tell anyone that it was started.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from progressive.augment.randaugment import RandAugment

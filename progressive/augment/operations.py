@@ -1,17 +1,19 @@
-"""The sixteen operations of RandAugment as a table: what each does and how strong a magnitude is.
+"""The sixteen operations of RandAugment as a table: what each does, and how strong a magnitude is.
 
-The list and the scale are those of the code EfficientNetV2 was trained with (google/automl,
-``efficientnetv2/autoaugment.py``): a magnitude m is read as m / 10, so the paper's 5..25 keep their
-meaning. Two things differ, so that a larger m is a stronger augmentation for every operation.
+The list and the scale are those of the code that EfficientNetV2 was trained with (google/automl,
+`efficientnetv2/autoaugment.py`). A magnitude m is read as m / 10, so the paper's 5..25 keep their
+meaning. There are two differences. They make every operation stronger when m is larger.
 
-* There, colour, contrast, brightness and sharpness take the factor 0.18 m + 0.1, which falls
-  towards the identity up to m = 5 and leaves it upwards only. Here the factor starts at the
-  identity and goes either way: up by 0.09 m, which meets the original at m = 10 (1.9), or down by
-  0.03 m, which reaches 0.1 at m = 30. As fast down as up, an image would be black from m = 11 on.
-* There, posterize and solarize grow *weaker* with m and do nothing from m = 20 and m = 10 on. Here
-  they are spread over the whole scale: 8 bits to 1, and a threshold from 256 to 0.
+* In the original, colour, contrast, brightness and sharpness use the factor 0.18 m + 0.1. Up to
+  m = 5 it approaches the identity, and later it only increases. Here the factor starts at the
+  identity and goes in either direction: up by 0.09 m, which equals the original at m = 10 (1.9), or
+  down by 0.03 m, which reaches 0.1 at m = 30. If it went down as fast as up, images would be black
+  from m = 11.
+* In the original, posterize and solarize become *weaker* with m. From m = 20 and m = 10 they do
+  nothing. Here they use the whole scale: 8 bits to 1 bit, and a threshold from 256 to 0.
 
-Lengths are relative to the side of the image. The original counts pixels of images of about 300.
+Lengths are relative to the side of the image. The original counts pixels, in images whose side is
+about 300.
 """
 
 from __future__ import annotations
@@ -24,29 +26,35 @@ from progressive.augment import geometry, photometric
 from progressive.augment.geometry import Matrix, Rectangle
 from progressive.augment.photometric import Image
 
+#: Largest magnitude of an operation.
 MAX_MAGNITUDE = 30.0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How an operation's argument follows the magnitude: in a straight line from the identity.
+    """How the argument of an operation depends on the magnitude: linearly, from the identity.
 
     Attributes:
-        identity: the argument that changes nothing, taken at magnitude 0.
-        slopes: change of the argument for each unit of magnitude, one for each way it can go.
+        identity: the argument at magnitude 0, which changes nothing.
+        slopes: change of the argument per unit of magnitude, one for each possible direction.
     """
 
     identity: float = 0.0
     slopes: tuple[float, ...] = (0.0,)
 
     def strengths(self, magnitude: float) -> tuple[float, ...]:
-        """The argument at a magnitude of 0..30, for each way."""
+        """Return the argument at a magnitude of 0..30, for each direction."""
         return tuple(self.identity + slope * magnitude for slope in self.slopes)
 
 
 @dataclass(frozen=True)
 class Photometric:
-    """Changes pixel values: ``pixels(image, strength)``."""
+    """An operation that changes pixel values.
+
+    Attributes:
+        pixels: called with an image and a strength, returns the image.
+        scale: how the strength depends on the magnitude.
+    """
 
     pixels: Callable[[Image, float], Image]
     scale: Scale = Scale()
@@ -54,7 +62,12 @@ class Photometric:
 
 @dataclass(frozen=True)
 class Geometric:
-    """Moves the image and all that is marked in it: ``matrix(strength, height, width)``."""
+    """An operation that moves the image and its labels.
+
+    Attributes:
+        matrix: called with a strength, a height and a width, returns the matrix.
+        scale: how the strength depends on the magnitude.
+    """
 
     matrix: Callable[[float, int, int], Matrix]
     scale: Scale
@@ -62,21 +75,26 @@ class Geometric:
 
 @dataclass(frozen=True)
 class Hiding:
-    """Paints over a rectangle: ``hole(strength, x, y, height, width)``, with x and y in 0..1."""
+    """An operation that hides a rectangle of the image.
+
+    Attributes:
+        hole: called with a strength, x and y in 0..1, a height and a width, returns the rectangle.
+        scale: how the strength depends on the magnitude.
+    """
 
     hole: Callable[[float, float, float, int, int], Rectangle]
     scale: Scale
 
 
 def cutout_hole(side: float, x: float, y: float, height: int, width: int) -> Rectangle:
-    """A square around (x, y), in whole pixels and cut at the border, as x_min, y_min, x_max, y_max.
+    """Return a square around (x, y), in whole pixels and cut at the border of the image.
 
     Args:
-        side: of the square, relative to the image's shorter side.
-        x: the centre, relative to the width.
-        y: the centre, relative to the height.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
+        side: side of the square, relative to the shorter side of the image.
+        x: centre of the square, relative to the width.
+        y: centre of the square, relative to the height.
+        height: height of the image, in pixels.
+        width: width of the image, in pixels.
     """
     reach = side * min(height, width) / 2
     return (
@@ -91,6 +109,7 @@ _FACTOR = Scale(1, (0.09, -0.03))
 _SLOPE = Scale(0, (0.03, -0.03))
 _FRACTION = Scale(0, (10 / 300, -10 / 300))
 
+#: The operations by name.
 OPERATIONS: Mapping[str, Photometric | Geometric | Hiding] = MappingProxyType(
     {
         "AutoContrast": Photometric(photometric.autocontrast),
@@ -109,7 +128,7 @@ OPERATIONS: Mapping[str, Photometric | Geometric | Hiding] = MappingProxyType(
         "TranslateY": Geometric(geometry.translation_y, _FRACTION),
         # The original reaches 4 m pixels to each side of the centre.
         "Cutout": Hiding(cutout_hole, Scale(0, (8 / 300,))),
-        # As in the original; from m = 24 on all that was dark is white.
+        # As in the original. From m = 24 all dark values become white.
         "SolarizeAdd": Photometric(photometric.solarize_add, Scale(0, (11,))),
     }
 )

@@ -15,41 +15,44 @@ from numpy.typing import NDArray
 from progressive.augment.geometry import Matrix, Rectangle, move_boxes, move_points, warp
 from progressive.augment.operations import MAX_MAGNITUDE, OPERATIONS, Geometric, Photometric
 
-MIN_VISIBLE = 0.1  # Ultralytics' RandomPerspective draws the line at the same tenth of the area
+#: A box is dropped if a smaller fraction of its area is visible. Ultralytics' RandomPerspective
+#: has the same limit.
+MIN_VISIBLE = 0.1
 
 
 class RandAugment(A.DualTransform):
-    """Apply ``num_ops`` random operations of strength ``magnitude`` to an image and its labels.
+    """Apply `num_ops` random operations of strength `magnitude` to an image and its labels.
 
-    The operations are drawn with replacement and evenly, each with a random direction where it has
-    one (Cubuk et al., arXiv 1909.13719). ``operations.py`` says what a magnitude means to each.
-    Boxes, keypoints and masks follow the image. A box of which less than a tenth of the area is
-    left to be seen, beyond the border or under a cutout, is dropped.
+    The operations are drawn uniformly and with replacement. If an operation has two directions, the
+    direction is random (Cubuk et al., arXiv 1909.13719). `operations.py` defines the magnitudes.
+    Boxes, keypoints and masks move with the image. A box is dropped if less than a tenth of its
+    area is visible, because it is outside the image or under a cutout.
 
-    Pixel operations go first, then all geometric ones as a single warp, then cutouts. In drawn
-    order, two warps would blur twice and lose for good what left the image between them, though its
-    box may come back; and Invert would make white borders out of grey ones.
+    Pixel operations are applied first, then all geometric operations as a single warp, then
+    cutouts. In the order in which they were drawn, two warps would blur the image twice. What the
+    first warp moves out of the image would be lost, even if the second one moves its box back. And
+    Invert would invert the grey borders too.
 
     Targets:
         image (uint8, 1 or 3 channels), mask, bboxes, keypoints
 
     Args:
-        num_ops: operations for each image, at least 1.
-        magnitude: strength, 0..30. EfficientNetV2 goes from 5 up to 15 (S), 20 (M) or 25 (L).
-        operations: names to draw from, all sixteen by default.
-        fill: value of pixels with no image behind them. 114 is what Ultralytics' letterbox and
-            mosaic use, so the detector sees one kind of nothing; the original uses 128.
-        fill_mask: the same for masks. Semantic masks of Ultralytics want 255, "ignore".
+        num_ops: number of operations for each image, at least 1.
+        magnitude: strength, 0..30. EfficientNetV2 goes from 5 to 15 (S), 20 (M) or 25 (L).
+        operations: names of the operations to draw from; None for all sixteen.
+        fill: value of empty pixels. 114 is also what Ultralytics' letterbox and mosaic use, so
+            all empty pixels look the same to the detector. The original uses 128.
+        fill_mask: value of empty pixels in masks. Ultralytics' semantic masks need 255, "ignore".
         p: probability that an image is augmented at all.
 
     Raises:
-        TypeError: if an argument is not a number where one is needed, or an image is not uint8.
-        ValueError: if an argument is out of its range, an operation is unknown, or an image has
-            neither 1 nor 3 channels.
+        TypeError: an argument is not a number where one is needed, or an image is not uint8.
+        ValueError: an argument is out of range, an operation is unknown, or an image has neither 1
+            nor 3 channels.
 
     Note:
-        Channels are taken to be RGB, as everywhere in Albumentations. Ultralytics hands over BGR;
-        there red and blue swap their weights in the grey that Color and Contrast compare with.
+        Channels are in RGB order, as everywhere in Albumentations. Ultralytics passes BGR images;
+        there red and blue exchange their weights in the grey image that Color and Contrast use.
     """
 
     _targets = (Targets.IMAGE, Targets.MASK, Targets.BBOXES, Targets.KEYPOINTS)
@@ -79,11 +82,11 @@ class RandAugment(A.DualTransform):
         params: dict[str, Any],
         data: dict[str, Any],  # noqa: ARG002 (Albumentations passes it by name)
     ) -> dict[str, Any]:
-        """Draw the operations and say what they do to an image of this shape.
+        """Draw the operations and prepare them for an image of this shape.
 
         Returns:
-            ``pixels``: names and strengths of the pixel operations, in order; ``matrix``: all
-            geometric operations as one, None if there are none; ``holes``: rectangles to hide.
+            `pixels`: names and strengths of the pixel operations, in order. `matrix`: the product
+            of all geometric operations, None if there are none. `holes`: rectangles to hide.
         """
         height, width = params["shape"][:2]
         pixels: list[tuple[str, float]] = []
@@ -110,7 +113,7 @@ class RandAugment(A.DualTransform):
         holes: Sequence[Rectangle],
         **_: Any,
     ) -> NDArray[Any]:
-        """Augment an image of shape (H, W), (H, W, 1) or (H, W, 3); the shape stays."""
+        """Augment an image of shape (H, W), (H, W, 1) or (H, W, 3), without changing its shape."""
         _check_image(img)
         image = img.reshape(img.shape[:2]) if img.shape[2:] == (1,) else img
         for name, strength in pixels:
@@ -128,7 +131,7 @@ class RandAugment(A.DualTransform):
         holes: Sequence[Rectangle],
         **_: Any,
     ) -> NDArray[Any]:
-        """Move a mask of shape (H, W) or (H, W, C); values are kept, never mixed."""
+        """Move a mask of shape (H, W) or (H, W, C), without mixing its values."""
         if matrix is not None:
             mask = warp(mask, matrix, self.fill_mask, cv2.INTER_NEAREST)
         return _cover(mask, holes, self.fill_mask)
@@ -141,7 +144,7 @@ class RandAugment(A.DualTransform):
         shape: tuple[int, ...],
         **_: Any,
     ) -> NDArray[Any]:
-        """Move boxes, rows of (x_min, y_min, x_max, y_max, ...) in 0..1, and drop the lost."""
+        """Move boxes, rows of (x_min, y_min, x_max, y_max, ...) in 0..1; drop invisible ones."""
         if len(bboxes) == 0 or (matrix is None and not holes):
             return bboxes
         height, width = shape[:2]
@@ -157,8 +160,8 @@ class RandAugment(A.DualTransform):
     ) -> NDArray[Any]:
         """Move keypoints, rows of (x, y, z, angle, scale, ...) in pixels and radians.
 
-        Those outside the image stay: whether they count is for ``A.KeypointParams`` to say. The
-        scale stays too, since no operation changes an area.
+        Keypoints outside the image are kept; `A.KeypointParams` decides whether to remove them. The
+        scale does not change, because no operation changes an area.
         """
         if matrix is None or len(keypoints) == 0:
             return keypoints
@@ -172,16 +175,21 @@ class RandAugment(A.DualTransform):
 
 
 def _number(name: str, value: float, low: float, high: float) -> float:
-    """``value`` as a float; TypeError if it is no number, ValueError if outside [low, high]."""
+    """Return `value` as a float.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is outside [low, high].
+    """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-    if not low <= value <= high:  # written so that NaN is refused
+    if not low <= value <= high:  # this form refuses NaN too
         raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value}")
     return float(value)
 
 
 def _known(names: Sequence[str]) -> tuple[str, ...]:
-    """The names as a tuple; ValueError if there is none or one is unknown."""
+    """Return the names as a tuple, or raise ValueError if there are none or one is unknown."""
     unknown = [names] if isinstance(names, str) else [n for n in names if n not in OPERATIONS]
     if unknown or not names:
         problem = f"got unknown {unknown}" if unknown else "got none"
@@ -190,6 +198,7 @@ def _known(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_image(image: NDArray[Any]) -> None:
+    """Raise TypeError or ValueError for an image that cannot be augmented."""
     if image.dtype != np.uint8:
         raise TypeError(f"RandAugment needs a uint8 image, got {image.dtype}")
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
@@ -197,7 +206,7 @@ def _check_image(image: NDArray[Any]) -> None:
 
 
 def _cover(image: NDArray[Any], holes: Sequence[Rectangle], fill: float) -> NDArray[Any]:
-    """A copy with the rectangles painted over; the array itself if there are none."""
+    """Return a copy with filled rectangles, or the image itself if there are none."""
     if not holes:
         return image
     covered = image.copy()

@@ -1,268 +1,185 @@
-"""The configuration: a validated dataclass, and one line when something is wrong with it.
+"""The configuration: every key with its type, its bounds and the sentence that `--help` prints.
 
 Nothing heavy is imported here, so a mistake is reported before torch is loaded or a file written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from progressive.config.checks import choice
-from progressive.config.keys import (
-    KEYS,
-    OWN_KEY,
-    STRIDE,
-    VARIANTS,
-    ultralytics_defaults,
-    unknown_key,
-)
-from progressive.detectors.catalog import (
-    BACKBONES,
-    HEADS,
-    TIMM,
-    BackboneSpec,
-    DesignSpec,
-    backbone_spec,
-)
-from progressive.errors import ConfigError, InputError, nearest
-from progressive.hosts.ultralytics.refusals import refusal
-from progressive.schedule import ProgressiveSchedule
+from progressive.config.complaints import checked
+from progressive.config.sections import STRIDE, Backbone, Head, Section, Size, in_our_keys
+from progressive.config.train_arguments import check_train_arguments
+from progressive.config.values import Cache, Device, Text, ends
+from progressive.errors import ConfigError
+from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
 
+#: Largest seed that NumPy takes.
+MAX_SEED = 2**32 - 1
 
-@dataclass(frozen=True)
-class Bounds:
-    """Values of the first and the last stage."""
-
-    min: float
-    max: float
+#: Config groups: chosen whole, as in backbone=efficientnetv2_s.
+GROUPS = {
+    "experiment": "A whole recipe, added with a plus: +experiment=yolov10_efficientnetv2.",
+    "machine": "cpu or gpu: sizes, epochs, batch and optimizer that fit; detected when not given.",
+    "backbone": "The backbone that replaces the detector's own; timm takes any of timm's.",
+    "head": "The detector whose neck and head are used, with or without its scale.",
+    "schedule": "A preset of stages and strengths: default, or the paper's efficientnetv2_s, m, l.",
+}
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """Which backbone, at which fraction of its width and depth, from which weights."""
+class Stages(Section):
+    """What is trained, when, at which image size."""
 
-    source: str
-    name: str
-    width: float
-    depth: float
-    variant: float | str | None
-    pretrained: bool
-    weights: Path | None
-
-    @property
-    def key(self) -> str:
-        """What `progressive.detectors.catalog.backbone_spec` knows it by."""
-        return f"{TIMM}{self.name}" if self.source == "timm" else self.name
-
-
-@dataclass(frozen=True)
-class Head:
-    """Which detector's neck and head, at which scale."""
-
-    name: str
-    scale: str
+    task: Literal["detect", "classify"] = Field(
+        description="detect, or classify: the same schedule for an image classifier."
+    )
+    data: Text = Field(
+        description="Data set: digits, or for classify blur (both embedded); or the path of an "
+        "Ultralytics data.yaml, or for classify of a folder with train/ and val/."
+    )
+    stages: int = Field(ge=1, description="Number of training stages.")
+    epochs: int = Field(ge=1, description="Epochs in total, over all stages.")
+    durations: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None,
+        strict=False,  # a list will do
+        examples=["[4,3,2,1]"],
+        description="Relative lengths of the stages, such as [4,3,2,1]; equal when null.",
+    )
+    size: Size
 
 
-@dataclass(frozen=True)
-class Config:
-    """A validated configuration; build it with `validate`."""
+def _strengths(knob: Knob) -> Any:
+    """Return the field of a knob: a section with its values in the first and the last stage."""
+    number: Any = float if knob.unused is not None else float | None
+    bounds: dict[str, Any] = {"ge": 0, "lt" if knob.below else "le": knob.maximum}
+    label = knob.label[0].upper() + knob.label[1:]
+    first = Field(knob.unused, **bounds, description=f"{label} in the first stage: {knob.help}.")
+    last = Field(knob.unused, **bounds, description=f"{label} in the last stage.")
+    fields: dict[str, Any] = {"min": (number, first), "max": (number, last)}
+    section = create_model(knob.key, __base__=Section, **fields)
+    kind = Annotated[section, BeforeValidator(ends)] if knob.constant else section
+    return kind, Field(section())
 
-    task: str
-    data: str
-    stages: int
-    epochs: int
-    durations: tuple[float, ...] | None
-    size: Bounds
-    randaugment: Bounds
-    mixup: Bounds
-    dropout: Bounds
-    drop_path: float | tuple[float, float]
-    batch: int
-    merge_batches: bool
-    val_every: int | None
-    seed: int
-    device: str | None
-    cache: str | None
-    workers: int
+
+if TYPE_CHECKING:
+    Strengths = Stages
+else:
+    Strengths = create_model(
+        "Strengths", __base__=Stages, **{knob.key: _strengths(knob) for knob in KNOBS}
+    )
+
+
+class Config(Strengths):
+    """A whole configuration; build it with `validate`.
+
+    A key that earlier versions did not have defaults to what they did, so that their runs resume.
+    """
+
+    batch: int = Field(ge=1, description="Images in a batch of the last stage.")
+    merge_batches: bool = Field(
+        False,
+        description="Where the optimizer waits for several batches (train.nbs above batch), load "
+        "as many of them as one as small images leave room for.",
+    )
+    train_faster: bool = Field(
+        True,
+        description="Compute and load images the fastest way; false leaves precision, threads, "
+        "layers, memory, optimizer and decoding as they are in Ultralytics.",
+    )
+    val_every: int | None = Field(
+        None,
+        ge=1,
+        description="Validate every N epochs, besides at the end of each stage and throughout the "
+        "last; null for as often as a tenth of the training time allows.",
+    )
+    seed: int = Field(
+        ge=0, le=MAX_SEED, description="Random seed of weights, order and augmentation."
+    )
+    device: Device | None = Field(
+        None,
+        description="cpu, mps, a GPU such as 0, or several such as [0,1]; chosen for you when "
+        "null.",
+    )
+    cache: Cache | None = Field(
+        None,
+        description="disk keeps decoded images beside the files, encoded keeps the files in "
+        "memory; null keeps nothing.",
+    )
+    workers: int = Field(ge=0, description="Loader processes; on a CPU Ultralytics uses none.")
     backbone: Backbone
     head: Head
-    output: str | None
-    resume: str | None
-    dry_run: bool
-    train: Mapping[str, Any] = field(default_factory=dict)
+    output: Text | None = Field(None, description="Run folder; a fresh one under runs/ when null.")
+    resume: Text | None = Field(
+        None, description="Run folder (or its last.pt) to continue after an interruption."
+    )
+    dry_run: bool = Field(False, description="Print the plan and stop.")
+    train: dict[str, Any] = Field(
+        {}, description="train.KEY=VALUE hands any other argument to the Ultralytics trainer."
+    )
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> Config:
+        self.schedule()
+        check_train_arguments(self.train)
+        if self.task == "classify" and self.cache == "encoded":
+            raise ConfigError("cache=encoded: for detectors only; use disk, or null")
+        return self
 
     def schedule(self) -> ProgressiveSchedule:
-        """Build the schedule; raises ConfigError where the keys do not fit together."""
+        """Build the schedule.
+
+        Raises:
+            ConfigError: the keys do not fit together.
+        """
+        pairs = {knob.key: self._pair(knob.key) for knob in KNOBS}
         try:
             return ProgressiveSchedule.linear(
                 epochs=self.epochs,
                 stages=self.stages,
-                image_size=(int(self.size.min), int(self.size.max)),
-                randaugment=(self.randaugment.min, self.randaugment.max),
-                mixup=(self.mixup.min, self.mixup.max),
-                dropout=(self.dropout.min, self.dropout.max),
-                drop_path=self.drop_path,
+                image_size=(self.size.min, self.size.max),
                 stride=STRIDE,
                 durations=self.durations,
+                **{key: pair for key, pair in pairs.items() if pair is not None},
             )
         except ValueError as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(in_our_keys(error)) from None
+
+    def _pair(self, key: str) -> tuple[float, float] | None:
+        """Return a knob's values in the first and the last stage, None where it has none."""
+        first, last = getattr(self, key).min, getattr(self, key).max
+        if first is None and last is None:
+            return None
+        if first is None or last is None:
+            empty, given = ("min", "max") if first is None else ("max", "min")
+            raise ConfigError(f"{key}.{empty}=None: must be a number too where {key}.{given} is")
+        return first, last
 
 
-def validate(raw: Mapping[str, Any]) -> Config:
+def validate(raw: Any) -> Config:
     """Check a plain nested mapping and return it as a `Config`.
 
     Raises:
         ConfigError: one line that names the key, the value and what would be right.
     """
-    flat = _flatten(raw)
-    for name in flat:
-        if name not in KEYS:
-            raise unknown_key(name)
-    for name in KEYS:
-        if name not in flat:
-            raise ConfigError(f"{name}: missing; give {name}=VALUE")
-    value = {name: key.check(name, flat[name]) for name, key in KEYS.items()}
-    for group in ("size", "randaugment", "mixup", "dropout"):
-        low, high = value[f"{group}.min"], value[f"{group}.max"]
-        if low > high:
-            raise ConfigError(f"{group}.min={low}: must not be above {group}.max={high}")
-    if value["stages"] > value["epochs"]:
-        raise ConfigError(f"stages={value['stages']}: must not be above epochs={value['epochs']}")
-    if value["size.max"] % STRIDE:
-        below = value["size.max"] // STRIDE * STRIDE
-        raise ConfigError(
-            f"size.max={value['size.max']}: must be a multiple of the detector's stride {STRIDE}, "
-            f"such as {below} or {below + STRIDE}"
-        )
-    _check_backbone(value)
-    if value["task"] == "detect":
-        _check_head(value)
-    check_train_arguments(value["train"], value["task"])
-    if value["task"] == "classify" and value["cache"] == "encoded":
-        raise ConfigError("cache=encoded: for detectors only; use disk, or null")
-    config = Config(**_nest(value))
-    config.schedule()
-    return config
+    return checked(Config, raw, GROUPS)
+
+
+def read_yaml(path: Path) -> Config:
+    """Read what `to_yaml` has written, in this version or an earlier one.
+
+    Raises:
+        ConfigError: the file cannot be read or is not valid; names it.
+    """
+    try:
+        return validate(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def to_yaml(config: Config) -> str:
-    """Write ``config`` as YAML that `validate` reads back."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, tuple):
-            return list(value)
-        return str(value) if isinstance(value, Path) else value
-
-    return yaml.safe_dump(plain(asdict(config)), sort_keys=False)
-
-
-def check_train_arguments(train: Mapping[str, Any], task: str) -> None:
-    """Check ``train.*`` against the installed Ultralytics without importing it."""
-    known = ultralytics_defaults()
-    for name, value in train.items():
-        label = f"train.{name}"
-        if name in OWN_KEY:
-            raise ConfigError(f"{label}={value}: use {OWN_KEY[name]} instead")
-        if name not in known:
-            near = nearest(name, known, cutoff=0.5)
-            hint = f"did you mean train.{near}?" if near else "Ultralytics has no such argument"
-            raise ConfigError(f"{label}: unknown argument; {hint}")
-        default = known.get(name)
-        numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if isinstance(default, (int, float)) and not isinstance(default, bool) and not numeric:
-            if name not in {"fraction", "scale"}:  # these also take lists
-                raise ConfigError(f"{label}={value}: must be a number, such as {default}")
-        elif isinstance(default, bool) and numeric:
-            raise ConfigError(f"{label}={value}: must be true or false")
-    # The callback refuses the same in any trainer.
-    reason = refusal({**train, "task": task})
-    if reason:
-        raise ConfigError(f"train.{reason}")
-
-
-def _check_backbone(value: Mapping[str, Any]) -> None:
-    spec = _backbone_spec(value["backbone.source"], value["backbone.name"])
-    scaled = value["backbone.width"] != 1 or value["backbone.depth"] != 1
-    if scaled and not spec.scalable:
-        raise ConfigError(
-            f"backbone.width={value['backbone.width']}, backbone.depth={value['backbone.depth']}: "
-            f"must both be 1, since {value['backbone.name']} cannot be scaled"
-        )
-    variant = value["backbone.variant"]
-    if variant is not None:
-        if value["backbone.name"] not in VARIANTS:
-            raise ConfigError(
-                f"backbone.variant={variant}: {value['backbone.name']} has none, only "
-                f"{', '.join(VARIANTS)}"
-            )
-        VARIANTS[value["backbone.name"]]("backbone.variant", variant)
-    if value["backbone.pretrained"] and isinstance(spec, DesignSpec):
-        raise ConfigError(
-            f"backbone.pretrained=True: nobody publishes weights of {spec.design}; "
-            "leave it out or give backbone.weights=FILE"
-        )
-    if value["backbone.pretrained"] and value["backbone.weights"]:
-        raise ConfigError("backbone.weights: give either this or backbone.pretrained=true")
-    for name in ("backbone.pretrained", "backbone.weights"):
-        if value[name] and scaled:
-            raise ConfigError(
-                f"{name}={value[name]}: needs a whole backbone, not width "
-                f"{value['backbone.width']} and depth {value['backbone.depth']}; "
-                f"add backbone={value['backbone.name']}"
-            )
-
-
-def _backbone_spec(source: str, name: str | None) -> BackboneSpec | DesignSpec:
-    if name is None:
-        raise ConfigError("backbone.name: missing; give the name of a timm model")
-    if source == "catalog":
-        return BACKBONES[choice(BACKBONES)("backbone.name", name)]
-    try:
-        return backbone_spec(f"{TIMM}{name}")
-    except InputError as error:
-        raise ConfigError(f"backbone.name={name}: {error}") from None
-
-
-def _check_head(value: Mapping[str, Any]) -> None:
-    scales = HEADS[value["head.name"]]
-    if value["head.scale"] not in scales:
-        raise ConfigError(
-            f"head.scale={value['head.scale']}: {value['head.name']} comes as {', '.join(scales)}"
-        )
-
-
-def _flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in raw.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping) and path not in KEYS:
-            flat.update(_flatten(value, f"{path}."))
-        else:
-            flat[path] = value
-    return flat
-
-
-def _nest(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather dotted keys into the dataclasses of their sections."""
-    sections = {
-        "size": Bounds,
-        "randaugment": Bounds,
-        "mixup": Bounds,
-        "dropout": Bounds,
-        "backbone": Backbone,
-        "head": Head,
-    }
-    nested = {name: item for name, item in value.items() if "." not in name}
-    for section, kind in sections.items():
-        start = f"{section}."
-        members = {k.removeprefix(start): v for k, v in value.items() if k.startswith(start)}
-        nested[section] = kind(**members)
-    return nested
+    """Write `config` as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

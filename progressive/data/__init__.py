@@ -1,6 +1,6 @@
 """Data sets: the embedded ones, and checks of a user's own.
 
-Importing this package imports nothing heavy; an embedded set is generated on first use.
+Importing this package loads nothing heavy. An embedded data set is generated on first use.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ __all__ = [
     "resolve",
 ]
 
+#: What a user gives to train on their own data, by task.
 _OWN = {"detect": "the path of a data.yaml", "classify": "a folder with train/ and val/"}
 
 
 def check(data: str, task: str) -> DatasetInfo | None:
-    """Check the data set a user names without writing anything.
+    """Check the data set that a user names, without writing anything.
 
     Args:
-        data: an embedded data set, the path of a data yaml, or for classify of a folder.
+        data: name of an embedded data set, path of a data yaml, or (for classify) path of a folder.
         task: 'detect' or 'classify'.
 
     Returns:
-        What is known of it; None for an embedded one, which may not exist yet.
+        What is known about the data set. None for an embedded one, which may not exist yet.
 
     Raises:
-        DatasetError: no such data set, one for another task, or one that cannot be trained on.
+        DatasetError: there is no such data set, it is for another task, or it cannot be used for
+            training.
     """
     embedded = embedded_names(task)
     if data in embedded:
@@ -53,7 +55,7 @@ def check(data: str, task: str) -> DatasetInfo | None:
         )
     refuse_remote(data)
     path = Path(data).expanduser()
-    # os.path answers False for a name that the file system would refuse.
+    # For a name that is too long, os.path.exists returns False; Path.exists raises an error.
     if not {"/", "\\"} & set(data) and not os.path.exists(path):  # noqa: PTH110
         close = nearest(path.stem.lower(), embedded)
         hint = f"; did you mean {close!r}?" if close else did_you_mean(path.absolute())
@@ -65,16 +67,18 @@ def check(data: str, task: str) -> DatasetInfo | None:
 
 
 def resolve(data: str, task: str) -> DatasetInfo:
-    """Return the data set a user names: an embedded one, or one of their own.
+    """Return the data set that a user names, ready for training.
 
-    The source in the result is safe to hand to Ultralytics: an absolute folder that was checked,
-    or a yaml as `progressive.data.pin` makes it.
+    An embedded data set is generated if needed. The `source` of the result is safe to give to
+    Ultralytics: the absolute path of a checked folder, or a yaml made by `progressive.data.pin`.
 
-    Arguments and errors are those of `check`; also:
+    Args:
+        data: as in `check`.
+        task: as in `check`.
 
     Raises:
-        DatasetError: no cache folder for an embedded data set, or a package it is made from is
-            not complete.
+        DatasetError: as in `check`; or the cache folder cannot be written; or a package that an
+            embedded data set is made from is incomplete.
     """
     info = check(data, task)
     try:

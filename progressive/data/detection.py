@@ -1,8 +1,8 @@
 """Check a user's detection data set before anything heavy is imported.
 
-Every failure is one line that names the file, the field, the value and what would be right. A
-data yaml is treated as hostile: it is read with `yaml.safe_load`, and its `download` field, which
-Ultralytics executes when images are missing, is never executed here.
+Every error is one line that names the file, the field, the value and what would be right. A data
+yaml is not trusted: it is read with `yaml.safe_load`, and its `download` field is never executed
+(Ultralytics executes it when images are missing).
 """
 
 from __future__ import annotations
@@ -17,24 +17,30 @@ import yaml
 
 from progressive.data.images import dataset_root, image_paths, label_path, resolve_entry
 from progressive.data.label_cache import refuse_hostile_cache
-from progressive.data.messages import complaint, did_you_mean, shown
+from progressive.data.messages import complaint, did_you_mean, refuse_unreadable, shown
 from progressive.errors import DatasetError, nearest
 
+#: Suffixes of archives, which Ultralytics would unpack.
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")
 YAML_SUFFIXES = (".yaml", ".yml")
-SPLIT_FIELDS = ("train", "val")
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set that has been checked."""
+    """A data set that has been checked.
+
+    Attributes:
+        source: what Ultralytics takes as `data`, an absolute path: the data yaml, or for classify
+            the folder.
+        root: folder that the paths of images are relative to, absolute.
+        names: class names by class index.
+        train_images: number of training images.
+        val_images: number of validation images.
+    """
 
     source: Path
-    """What Ultralytics takes as `data`, absolute: the data yaml, or for classify the folder."""
     root: Path
-    """Folder that the images are looked for from, absolute."""
     names: tuple[str, ...]
-    """Class names by class index."""
     train_images: int
     val_images: int
 
@@ -42,38 +48,30 @@ class DatasetInfo:
 def check_dataset(path: str | Path) -> DatasetInfo:
     """Check an Ultralytics detection `data.yaml` and the files it points to.
 
-    A relative `path` in it is looked for beside the yaml first, then in the working folder (where
-    alone Ultralytics looks: see `progressive.data.pin`). Nothing is written or downloaded.
+    A relative `path` in it is looked up in the folder of the yaml first, then in the working
+    folder. Ultralytics looks in the working folder only; see `progressive.data.pin`. Nothing is
+    written or downloaded.
 
     Raises:
-        DatasetError: anything that would stop training, or make it fetch or execute something.
+        DatasetError: something would stop the training, or make it download or execute something.
     """
-    try:
-        return _check(path)
-    except DatasetError:
-        raise
-    except (OSError, ValueError) as error:
-        # A folder without read permission, a name too long for the file system, a null byte.
-        raise DatasetError(f"{path}: data: cannot be read: {error}") from error
-
-
-def _check(path: str | Path) -> DatasetInfo:
-    file = _yaml_file(path)
-    data = read_yaml(file)
-    names = _names(file, data)
-    root = dataset_root(file, data)
-    train, val = (_count_split(file, data, root, field) for field in SPLIT_FIELDS)
-    return DatasetInfo(file, root, names, train, val)
+    with refuse_unreadable(path):
+        file = _yaml_file(path)
+        data = read_yaml(file)
+        names = _names(file, data)
+        root = dataset_root(file, data)
+        train, val = (_count_split(file, data, root, field) for field in ("train", "val"))
+        return DatasetInfo(file, root, names, train, val)
 
 
 def refuse_remote(value: str) -> None:
-    """Refuse what would have to be downloaded or unpacked.
+    """Refuse a data set that would have to be downloaded or unpacked.
 
     Raises:
         DatasetError: `value` is a URL, an `ul://` name or an archive.
     """
-    # Two letters at least before the colon, so that a Windows drive is no URL; and one slash is
-    # enough, because that is what `Path` leaves of two.
+    # At least two letters before the colon, because one letter is a Windows drive. Only one slash,
+    # because `Path` turns two slashes into one.
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:/", value):
         problem = f"{shown(value)} is remote and nothing is downloaded"
     elif value.lower().endswith(ARCHIVES):
@@ -87,15 +85,15 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Return the mapping in a yaml file.
 
     Raises:
-        DatasetError: the file cannot be read, is not YAML, or holds no mapping.
+        DatasetError: the file cannot be read, is not YAML, or contains no mapping.
     """
     try:
-        # UTF-8 and nothing else, as Ultralytics reads it: never two readings of one file.
+        # Always UTF-8, as in Ultralytics, so that both read the same content.
         data = yaml.safe_load(file.read_text("utf-8-sig"))
     except OSError as error:
         raise complaint(file, "data", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: bytes that are not UTF-8, or a date such as 2024-99-99.
+        # A ValueError comes from bytes that are not UTF-8, or from a date such as 2024-99-99.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error) or type(error).__name__
@@ -108,7 +106,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def _yaml_file(path: str | Path) -> Path:
-    """Return the absolute path of an existing yaml file, or say what is there instead."""
+    """Return the absolute path of the yaml, or raise DatasetError for what is there instead."""
     refuse_remote(str(path))
     file = Path(path).expanduser().absolute()
     if file.is_dir():
@@ -128,7 +126,7 @@ def _yaml_file(path: str | Path) -> Path:
 
 
 def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
-    """Return the class names; `class_0`, `class_1`... when only `nc` is given."""
+    """Return the class names. With `nc` alone they are `class_0`, `class_1` and so on."""
     names, count = data.get("names"), data.get("nc")
     if count is not None:
         count = _class_count(file, count)
@@ -144,7 +142,7 @@ def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _class_count(file: Path, value: object) -> int:
-    """Return `nc`; integer-like values such as '10' or 10.0 pass, as they do in Ultralytics."""
+    """Return `nc` as an integer. As in Ultralytics, '10' and 10.0 are accepted too."""
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
@@ -157,7 +155,7 @@ def _class_count(file: Path, value: object) -> int:
 
 
 def _name_list(file: Path, names: object) -> tuple[str, ...]:
-    """Return names given as a list, or as a mapping from 0, 1, ... to names."""
+    """Return class names that are given as a list, or as a mapping from 0, 1, ... to names."""
     if isinstance(names, dict):
         try:
             names = {int(index): name for index, name in names.items()}
@@ -180,9 +178,9 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
 
 
 def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> int:
-    """Return the number of images of a split, having found at least one of them labelled."""
+    """Return the number of images of a split, after checking that at least one has labels."""
     value = data.get(field)
-    if field == "val" and "val" not in data:  # Ultralytics takes this spelling too.
+    if field == "val" and "val" not in data:  # Ultralytics accepts this spelling too
         value = data.get("validation")
     if value is None:
         problem = f"missing; give a folder of images or a .txt list{_misspelt(data, field)}"
@@ -194,14 +192,14 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
     images: list[str] = []
     for entry in entries:
         images += image_paths(file, data, field, resolve_entry(root, entry))
-    # Stops at the first label, so a labelled data set costs one look-up whatever its size.
+    # Stops at the first label found, so a large data set takes no longer than a small one.
     if not any(Path(label_path(image)).is_file() for image in images):
         problem = (
             f"{shown(value)} has {len(images)} images and no label; "
             f"expected for example '{label_path(images[0])}'"
         )
         raise complaint(file, field, problem)
-    # By folder first: a data set has many images and few folders.
+    # Find the folders first: a data set has many images but few folders.
     for folder in {image.rpartition(os.sep)[0] for image in images}:
         labels = Path(label_path(f"{folder}{os.sep}any.jpg")).parent
         refuse_hostile_cache(labels.with_suffix(".cache"))
@@ -209,12 +207,13 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
 
 
 def _misspelt(data: dict[str, Any], field: str) -> str:
+    """Return ' (did you mean ...?)' if the yaml has a field with a similar name, else ''."""
     keys = [key for key in data if isinstance(key, str)]
     close = nearest(field, keys)
-    return f" (did you mean {field!r} by {close!r}?)" if close else ""
+    return f" (did you mean {field!r} instead of {close!r}?)" if close else ""
 
 
 def _kind(value: object) -> str:
-    """Describe a value of the wrong type the way the author of the yaml would."""
+    """Describe a value of the wrong type in YAML's terms instead of Python's."""
     kinds = {"NoneType": "empty", "dict": "a mapping", "list": "a list"}
     return kinds.get(type(value).__name__, shown(value))

@@ -1,4 +1,4 @@
-"""Where a data yaml's images and labels are, by the rules Ultralytics follows."""
+"""Find the images and labels of a data yaml, by the same rules as Ultralytics."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Any
 
 from progressive.data.messages import complaint, did_you_mean, shown
 
-# `ultralytics.data.utils.IMG_FORMATS`, whose import would bring torch; a test compares the two.
+#: Suffixes of images. A copy of `ultralytics.data.utils.IMG_FORMATS`, because importing that loads
+#: torch; a test compares the two.
 IMAGE_FORMATS = frozenset(
     "avif bmp dng heic heif jp2 jpeg jpg mpo png tif tiff webp".split()  # noqa: SIM905
 )
+
+#: How many images of a .txt list are checked for existence, spread evenly over the list.
 LISTED_LOOKED_AT = 64
-"""Images of a .txt list whose existence is checked, spread evenly over the list."""
 
 
 def dataset_root(file: Path, data: dict[str, Any]) -> Path:
-    """Return the folder that `train` and `val` start from.
+    """Return the folder that `train` and `val` are relative to, absolute.
 
-    Without `path` it is the folder of the yaml. A relative `path` is looked for from there, then
-    from the working folder.
+    Without `path` it is the folder of the yaml. A relative `path` is looked up in that folder
+    first, then in the working folder.
+
+    Args:
+        file: the data yaml.
+        data: its content.
 
     Raises:
-        DatasetError: `path` is no text or there is no such folder.
+        DatasetError: `path` is not text, or there is no such folder.
     """
     value = data.get("path")
     if value is None or value == "":
@@ -39,12 +45,9 @@ def dataset_root(file: Path, data: dict[str, Any]) -> Path:
 
 
 def resolve_entry(root: Path, entry: str) -> Path:
-    """Return the absolute path of one entry of `train` or `val`.
-
-    Raises nothing: the path may not exist.
-    """
+    """Return the absolute path of one entry of `train` or `val`. It may not exist."""
     found = (root / entry).resolve()
-    # Exports of Roboflow say '../train/images' and mean 'train/images'; Ultralytics forgives it.
+    # Roboflow exports '../train/images' but means 'train/images'; Ultralytics accepts it too.
     if not found.exists() and entry.startswith("../"):
         return (root / entry[3:]).resolve()
     return found
@@ -57,11 +60,11 @@ def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> l
         file: the data yaml, for messages.
         data: its content, for messages.
         field: 'train' or 'val', for messages.
-        source: the folder or list, absolute.
+        source: absolute path of the folder or list.
 
     Raises:
-        DatasetError: `source` does not exist, is neither folder nor .txt, holds no image, or
-            lists images that do not exist.
+        DatasetError: `source` does not exist, is neither a folder nor a .txt list, contains no
+            image, or lists images that do not exist.
     """
     if source.is_dir():
         images = list(walk_images(source))
@@ -79,9 +82,9 @@ def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> l
 
 
 def label_path(image: str) -> str:
-    """Return where Ultralytics looks for the labels of an image.
+    """Return the path where Ultralytics looks for the labels of an image.
 
-    The last folder named 'images' becomes 'labels' and the suffix becomes '.txt'.
+    The last folder named 'images' is replaced by 'labels', and the suffix by '.txt'.
     """
     swapped = f"{os.sep}labels{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
     return f"{swapped.rsplit('.', 1)[0]}.txt"
@@ -92,11 +95,14 @@ def _is_image(name: str) -> bool:
 
 
 def walk_images(folder: Path) -> Iterator[str]:
-    """Yield images below a folder, following links and skipping hidden names, as a glob does."""
+    """Yield the paths of all images in a folder, at any depth.
+
+    As in a glob, links are followed and hidden names are skipped.
+    """
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
-        if real in seen:  # A link to a folder above: without this, an endless walk.
+        if real in seen:  # a link to a parent folder would make the walk endless
             folders.clear()
             continue
         seen.add(real)
@@ -109,13 +115,13 @@ def walk_images(folder: Path) -> Iterator[str]:
 
 
 def _listed(file: Path, field: str, source: Path) -> list[str]:
-    """Return the images a .txt list names; './' in it is the list's own folder."""
+    """Return the images in a .txt list. A leading './' stands for the folder of the list."""
     try:
         lines = source.read_text("utf-8-sig").strip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise complaint(file, field, f"'{source}' cannot be read as UTF-8 text: {error}") from error
     parent = f"{source.parent}{os.sep}"
-    paths = [x.replace("./", parent, 1) if x.startswith("./") else x for x in lines]
+    paths = [line.replace("./", parent, 1) if line.startswith("./") else line for line in lines]
     images = [path.replace("/", os.sep) for path in paths if _is_image(path)]
     for image in images[:: max(len(images) // LISTED_LOOKED_AT, 1)]:
         if not Path(image).is_file():
@@ -128,6 +134,7 @@ def _listed(file: Path, field: str, source: Path) -> list[str]:
 
 
 def _missing_hint(data: dict[str, Any], missing: Path) -> str:
+    """Return what to write after a message about a missing path: a similar name, `download`."""
     hint = did_you_mean(missing)
     if data.get("download"):
         hint += (

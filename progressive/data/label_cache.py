@@ -1,7 +1,7 @@
-"""Refuse label caches that would execute something.
+"""Refuse label caches that would run code.
 
-Ultralytics keeps what it read of labels in a file beside them and unpickles it in the next
-training, so a data set from somewhere else may come with code in it.
+Ultralytics saves the labels it has read in a file next to them, and unpickles this file in the next
+training. So a data set from someone else may contain code.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from pathlib import Path
 from progressive.data.messages import complaint
 from progressive.safe_pickle import ForbiddenPickleError, inspect_pickle
 
-#: What the caches that Ultralytics writes are made of, besides plain Python values.
+#: What Ultralytics' label caches contain besides plain Python values.
 ARRAYS = {
     f"{package}.{name}"
     for package in ("numpy.core", "numpy._core")
     for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
 } | {"numpy.ndarray", "numpy.dtype"}
 
+#: First bytes of a file in NumPy's format. Version, header size, header and pickle follow.
 _MAGIC = b"\x93NUMPY"
 
 
 def refuse_hostile_cache(file: Path) -> None:
-    """Check a label cache, if there is one, without executing anything in it.
+    """Check a label cache without running anything in it. A file that does not exist passes.
 
     Raises:
-        DatasetError: it names something that no label cache of Ultralytics holds, or cannot be
-            read to its end: the real reader might get further.
+        DatasetError: the cache names something that no label cache of Ultralytics contains, or it
+            cannot be read to its end. Ultralytics' own reader might get further.
     """
     if not file.is_file():
         return
@@ -41,6 +42,6 @@ def refuse_hostile_cache(file: Path) -> None:
     except ForbiddenPickleError as error:
         problem = f"is a label cache that {error}; remove the file"
         raise complaint(file, "data", problem) from None
-    except Exception as error:  # damaged bytes fail in whatever way they happen to
-        problem = f"is no label cache that can be read ({type(error).__name__}); remove the file"
+    except Exception as error:  # damaged bytes can raise anything
+        problem = f"is not a readable label cache ({type(error).__name__}); remove the file"
         raise complaint(file, "data", problem) from None

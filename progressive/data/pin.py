@@ -1,8 +1,8 @@
-"""Make what was checked be what Ultralytics trains on.
+"""Make sure that Ultralytics trains on exactly what was checked.
 
 Ultralytics reads a relative `path` from the working folder or from a folder in its settings, not
-from the yaml's, and executes the yaml's `download` when it finds no images there. Such a yaml is
-not handed over: a copy is, with `path` absolute and without `download`.
+from the folder of the yaml. If it finds no images there, it executes the yaml's `download` field.
+Such a yaml is replaced by a copy with an absolute `path` and without `download`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from progressive.data.embedded.cache import unwritable
 
 
 def pin(info: DatasetInfo, folder: Path) -> DatasetInfo:
-    """Return `info` with a yaml that Ultralytics cannot read in any other way.
+    """Return `info` with a yaml that Ultralytics reads exactly as it was checked.
 
-    That is the user's own file where possible, otherwise a copy written to `folder`, under a name
-    that depends on its content.
+    This is the user's own file where possible. Otherwise it is a copy in `folder`, with a hash of
+    its content in its name.
 
     Raises:
         OSError: `folder` cannot be written.
@@ -41,7 +41,7 @@ def pin(info: DatasetInfo, folder: Path) -> DatasetInfo:
 
 
 def _write_whole(file: Path, text: str) -> None:
-    """Write `file` so that no other process ever reads half of it."""
+    """Write `file` in one step: no other process ever reads half of it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".pin.", dir=file.parent) as scratch:

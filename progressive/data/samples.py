@@ -1,4 +1,4 @@
-"""Images and boxes of a folder in the format YOLO trains from, for hosts with no reader for it."""
+"""Read images and boxes in YOLO format, for hosts that have no reader for it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from numpy.typing import NDArray
 from progressive.data.images import label_path, walk_images
 from progressive.errors import DatasetError
 
+#: An image, its boxes and their classes.
 Sample = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 class YoloSamples(Sequence[Sample]):
-    """The samples of a folder of images, whose labels are where Ultralytics looks for them.
+    """The images of a folder with their labels, which are where Ultralytics looks for them.
 
-    ``samples[i]`` is an image, uint8 RGB (H, W, 3); its boxes, (N, 4) with x_min, y_min, x_max,
-    y_max in pixels; and their classes, integers (N,). An image without a label file has none.
+    `samples[i]` is a tuple of three arrays: the image, uint8 RGB, (H, W, 3); its boxes, (N, 4), as
+    x_min, y_min, x_max, y_max in pixels; and the classes of the boxes, integers, (N,). An image
+    without a label file has no boxes.
 
     Args:
-        folder: such as ``digits().parent / "images" / "train"``.
+        folder: a folder of images, such as `digits().parent / "images" / "train"`.
+
+    Attributes:
+        images: paths of the images, sorted.
 
     Raises:
-        DatasetError: the folder holds no image; on access, a file that cannot be read as one.
+        DatasetError: the folder contains no image. On access: an image or a label file that cannot
+            be read.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -44,13 +50,13 @@ class YoloSamples(Sequence[Sample]):
             raise DatasetError(f"{path}: is not an image that can be read")
         height, width = image.shape[:2]
         rows = _rows(Path(label_path(path)))
-        middle, half = rows[:, 1:3], rows[:, 3:5] / 2
-        corners = np.hstack([middle - half, middle + half]) * [width, height, width, height]
+        centre, half = rows[:, 1:3], rows[:, 3:5] / 2
+        corners = np.hstack([centre - half, centre + half]) * [width, height, width, height]
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), corners, rows[:, 0].astype(np.int64)
 
 
 def _rows(file: Path) -> NDArray[Any]:
-    """The lines of a label file: class, then centre x and y, width and height in 0..1."""
+    """Return the lines of a label file, (N, 5): class, centre x and y, width, height in 0..1."""
     if not file.is_file():
         return np.zeros((0, 5))
     try:

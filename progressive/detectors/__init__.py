@@ -1,6 +1,6 @@
-"""Detectors: any backbone here under the neck and head of any Ultralytics detection model.
+"""Detectors: any backbone of the catalog with the neck and head of any Ultralytics detector.
 
-The names load on first use, so that importing this package, or its `catalog`, stays free of torch.
+The names are imported on first use, so importing this package or its `catalog` does not load torch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "build_detector",
 ]
 
+#: The module in which each name is defined.
 _HOME = {
     "BACKBONES": "progressive.detectors.catalog",
     "HEADS": "progressive.detectors.catalog",

@@ -1,4 +1,4 @@
-"""Print what each backbone costs and hands out: ``python -m progressive.detectors --size 640``."""
+"""Print a table of all backbones: `python -m progressive.detectors --size 640`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import sys
 from argparse import ArgumentParser
 from typing import NoReturn
 
-#: Sizes are multiples of the largest stride of every backbone.
+#: Largest stride of every backbone; the image size must be a multiple of it.
 STRIDE = 32
+
+#: Largest image size.
 MAX_SIZE = 8192
 
 
 class OneLineParser(ArgumentParser):
-    """Tells a mistake in one line; argparse prints the usage as well."""
+    """Reports a mistake in one line; argparse would print the usage too."""
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with code 2."""

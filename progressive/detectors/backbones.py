@@ -1,8 +1,9 @@
-"""Backbones as one layer of an Ultralytics model: images in, feature maps at strides 8, 16, 32 out.
+"""A timm model as one layer of an Ultralytics model.
 
-Importing this module registers its classes with Ultralytics' model parser. A checkpoint names the
-class by its module, so unpickling one imports this file: `ultralytics.YOLO("best.pt")` works as
-it does for Ultralytics' own models, also to train on or to export.
+It takes images and returns feature maps at strides 8, 16 and 32. Importing this module registers
+the class with Ultralytics' model parser. A checkpoint contains the name of this module, so loading
+one imports it. That is why `ultralytics.YOLO("best.pt")` works as for Ultralytics' own models, for
+further training and export too.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ from progressive.detectors.timm_features import BUILT_DROP_PATH, find_features
 class TimmBackbone(nn.Module):
     """A timm model as the backbone of a detector.
 
-    Ultralytics feeds RGB in 0..1, timm's weights expect it normalised with the mean and standard
-    deviation of their own configuration (0.5 for some EfficientNetV2, ImageNet's for others), so
-    the normalisation happens in here. The feature maps pass channel dropout on their way to the
-    neck; it and stochastic depth are off until `progressive.regularize` sets their rates.
+    Ultralytics passes RGB images in 0..1. timm's weights expect images that are normalised with the
+    mean and standard deviation in their own configuration (0.5 for some EfficientNetV2, ImageNet's
+    for others). So the images are normalised here. Channel dropout is applied to the feature maps
+    before the neck. Its rate and that of stochastic depth are 0 until `progressive.regularize` sets
+    them.
 
-    The arguments are those of a layer in a model yaml. Building never loads weights.
+    The arguments are those of a layer in a model yaml. Weights are never loaded here.
 
     Args:
         model: name of a timm model that has feature maps at strides 8, 16 and 32.
-        channel_multiplier: passed on to timm when given.
-        depth_multiplier: passed on to timm when given.
-
-    Raises:
-        InputError: timm does not know the model, or it is of no use here; see `find_features`.
+        channel_multiplier: passed to timm unless None.
+        depth_multiplier: passed to timm unless None.
 
     Attributes:
         channels: channels of the three maps.
-        channels_by_stride: channels of all maps that the model could hand out, by stride.
+        channels_by_stride: channels of all maps that the model can return, by stride.
+
+    Raises:
+        InputError: timm does not know the model, or it cannot be used here; see `find_features`.
     """
 
     mean: torch.Tensor
@@ -71,8 +73,8 @@ class TimmBackbone(nn.Module):
         """Extract features.
 
         Args:
-            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. A single channel is taken
-                for grey and becomes three, since the mean has three.
+            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. (B, 1, H, W) is a grey image;
+                subtracting the mean expands it to three channels.
 
         Returns:
             Feature maps (B, C, H/s, W/s) for s = 8, 16, 32.
@@ -81,5 +83,5 @@ class TimmBackbone(nn.Module):
         return [self.channel_dropout(feature) for feature in features]
 
 
-# The parser resolves names in the globals of its own module and offers no other registry.
+# The model parser finds classes in the globals of its own module; there is no other registry.
 tasks.TimmBackbone = TimmBackbone

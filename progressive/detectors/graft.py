@@ -1,9 +1,9 @@
-"""Put another backbone into an Ultralytics detection yaml, whatever the yaml.
+"""Put another backbone into any Ultralytics detection yaml.
 
-The yaml's own backbone gives way to one layer that returns the feature maps at strides 8, 16 and
-32, and three `Index` layers that name them. What stands between the last stage and the head (SPPF,
-PSA and the like) stays, and the head reads the maps where it read the stages. So no combination of
-backbone and head needs a yaml file of its own.
+The backbone of the yaml is replaced by one layer that returns the feature maps at strides 8, 16 and
+32, and by three `Index` layers, one for each map. Layers between the last stage and the head (such
+as SPPF and PSA) are kept. Where the head read a stage, it now reads the map of the same stride. So
+no combination of backbone and head needs its own yaml file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from progressive.errors import InputError
 #: Layers that follow the last backbone stage and belong to the detector, not to the backbone.
 TAIL = frozenset({"SPP", "SPPF", "SPPELAN", "PSA", "C2PSA", "C2fPSA"})
 
+#: Names of the yaml files that are not HEAD.yaml; {} stands for the scale.
 _YAML = {"yolov9": "yolov9{}.yaml", "yolov10": "yolov10{}.yaml", "rtdetr": "rtdetr-{}.yaml"}
 
 
@@ -33,21 +34,21 @@ def graft(
     backbone: BackboneLayer,
     channels: tuple[int, int, int],
 ) -> dict[str, Any]:
-    """Return a model yaml with the neck and head of `head` on top of `backbone`.
+    """Return a model yaml with the neck and head of `head` after `backbone`.
 
     Args:
         head: name of a detector in the catalog, or an Ultralytics detection yaml as a dict.
-        scale: which of its scales.
-        backbone: the layer that takes images and returns a list of feature maps at strides 8, 16
-            and 32.
-        channels: of those three maps.
+        scale: scale of the head.
+        backbone: a layer that takes images and returns a list of feature maps at strides 8, 16 and
+            32.
+        channels: channels of the three maps.
 
     Returns:
-        A dict for Ultralytics' model parser, reduced to the one scale. Its layers are: 0 the
-        backbone; 1, 2, 3 its maps; then the tail, if any, and the head.
+        A dict for Ultralytics' model parser, with this scale only. Layer 0 is the backbone, layers
+        1, 2 and 3 are its maps. The tail (see `TAIL`), if any, and the head follow.
 
     Raises:
-        InputError: unknown head or scale, or a head that reads features at other strides.
+        InputError: the head or scale is unknown, or the head reads features at other strides.
     """
     model = load_yaml(head, scale) if isinstance(head, str) else deepcopy(dict(head))
     if scales := model.get("scales"):
@@ -67,21 +68,21 @@ def graft(
 
 def backbone_layers(backbone: BackboneLayer, channels: tuple[int, int, int]) -> list[list[Any]]:
     """Return the first four layers of a model yaml: the backbone, and each of its three maps."""
-    # parse_model evaluates strings; quoted, even a name such as 3abc is a literal. It believes that
-    # a class it does not know leaves the channels as they were; Index is one that states them.
+    # parse_model evaluates strings as Python literals, so they are quoted: 3abc would be an error.
+    # It assumes that a class it does not know keeps the number of channels. Index states them.
     args = [repr(arg) if isinstance(arg, str) else arg for arg in backbone.args]
     maps = [[0, 1, "Index", [count, i]] for i, count in enumerate(channels)]
     return [[-1, 1, backbone.module, args], *maps]
 
 
 def load_yaml(head: str, scale: str) -> dict[str, Any]:
-    """Load the yaml that the installed Ultralytics ships for a head of the catalog.
+    """Load the yaml of a head from the installed Ultralytics package.
 
-    Read from the package itself: Ultralytics' own loader prefers a file of that name in the current
+    Ultralytics' own loader is not used, because it prefers a file of that name in the working
     folder.
 
     Raises:
-        InputError: unknown head or scale.
+        InputError: the head or scale is unknown.
     """
     check_head(head, scale)
     name = _YAML.get(head, f"{head}.yaml").format(scale)
@@ -90,10 +91,10 @@ def load_yaml(head: str, scale: str) -> dict[str, Any]:
 
 
 def backbone_strides(model: Mapping[str, Any]) -> list[int | None]:
-    """Return the stride at which each layer of a yaml's own backbone runs.
+    """Return the stride of each layer in the backbone of a yaml.
 
-    Found by running it on a tensor without storage, so it holds for any layer Ultralytics has. A
-    layer that returns several tensors has None.
+    The backbone is run on a tensor without storage, so this works with all layers of Ultralytics.
+    The stride of a layer that returns several tensors is None.
     """
     side = 256
     own = {**deepcopy(dict(model)), "head": []}
@@ -111,38 +112,46 @@ def backbone_strides(model: Mapping[str, Any]) -> list[int | None]:
 
 
 class _Moved:
-    """Rewrites layers for their new place behind another backbone."""
+    """Rewrites layers for their new positions after another backbone.
+
+    Args:
+        strides: stride of each layer of the old backbone.
+        tail: index of the first layer that is kept.
+        shift: by how much the index of each kept layer decreases.
+    """
 
     def __init__(self, strides: Sequence[int | None], tail: int, shift: int) -> None:
         self.strides = strides
         self.tail = tail
-        self.shift = shift  # how far layers from the tail on move towards the front
+        self.shift = shift
 
     def layer(self, index: int, layer: Sequence[Any]) -> list[Any]:
-        """Return old layer number `index` with the sources it has in the new model."""
+        """Return the layer with the old index `index`, with its sources in the new model."""
         source, *rest = layer
         if isinstance(source, int):
             return [self._source(index, source), *rest]
         return [[self._source(index, one) for one in source], *rest]
 
     def _source(self, index: int, source: int) -> int:
+        """Return the new index of a source; a relative one stays relative where it can."""
         old = index + source if source < 0 else source
         new = old - self.shift if old >= self.tail else self._map(old)
         unchanged = source < 0 and new == index - self.shift + source
         return source if unchanged else new
 
     def _map(self, old: int) -> int:
-        """Return the new layer with the feature map of a backbone stage: 1, 2 or 3."""
+        """Return the index of the map that replaces an old backbone layer: 1, 2 or 3."""
         stride = self.strides[old]
         if stride not in STRIDES:
             raise InputError(
-                f"the head reads its backbone's layer {old}, which runs at stride {stride}; "
+                f"the head reads layer {old} of its backbone, which runs at stride {stride}; "
                 "the backbones here have feature maps at strides 8, 16 and 32"
             )
         return 1 + STRIDES.index(stride)
 
 
 def _tail_start(backbone: Sequence[Sequence[Any]]) -> int:
+    """Return the index of the first layer of the tail; the number of layers if there is none."""
     start = len(backbone)
     while start and backbone[start - 1][2] in TAIL:
         start -= 1

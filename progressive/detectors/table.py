@@ -1,4 +1,4 @@
-"""What each backbone costs and hands out, counted on the models themselves."""
+"""Parameters, multiply-adds and feature maps of each backbone, measured on the models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from progressive.detectors.catalog import BACKBONES, HEADS, backbone_spec
 from progressive.detectors.layers import build_on_meta
 
-#: Marks in a markdown file between which the tables stand.
+#: Marks in a markdown file; the tables are between them.
 BEGIN, END = "<!-- detectors:begin -->", "<!-- detectors:end -->"
 
 
@@ -23,10 +23,10 @@ class Row:
 
     Attributes:
         backbone: name in the catalog.
-        parameters: how many.
+        parameters: number of parameters.
         gmacs: multiply-adds of convolutions and matrix products for one image, in 10^9.
-        channels: of the feature maps, in the order of `strides`.
-        strides: of the feature maps it has; detectors are handed those at 8, 16 and 32.
+        channels: channels of the feature maps, in the order of `strides`.
+        strides: strides of all feature maps; detectors use those at 8, 16 and 32.
     """
 
     backbone: str
@@ -37,10 +37,10 @@ class Row:
 
 
 def measure(name: str, size: int) -> Row:
-    """Build a backbone without storage and count.
+    """Measure a backbone, without storage for its weights.
 
     Args:
-        name: of the catalog, or timm:NAME.
+        name: name in the catalog, or timm:NAME.
         size: side of the image in pixels, a multiple of 32.
     """
     layer = backbone_spec(name).layer()
@@ -49,8 +49,8 @@ def measure(name: str, size: int) -> Row:
         backbone = build_on_meta(layer).eval()
         with counter:
             maps = backbone(torch.zeros(1, 3, size, size))
-    handed_out = {size // feature.shape[2]: feature.shape[1] for feature in maps}
-    channels = getattr(backbone, "channels_by_stride", handed_out)  # it may have more than these
+    returned = {size // feature.shape[2]: feature.shape[1] for feature in maps}
+    channels = getattr(backbone, "channels_by_stride", returned)  # it may have more maps
     return Row(
         backbone=name,
         parameters=sum(p.numel() for p in backbone.parameters()),
@@ -71,7 +71,7 @@ def to_json(rows: Sequence[Row]) -> str:
 
 
 def to_text(rows: Sequence[Row], size: int) -> str:
-    """Draw the rows as a table, in markdown too; ``size`` is what they were measured at."""
+    """Return the rows as a markdown table. `size` is the image size of the measurement."""
     headers = ["backbone", "parameters", f"GMACs at {size} px", "channels", "strides"]
     cells = [
         (
@@ -88,7 +88,7 @@ def to_text(rows: Sequence[Row], size: int) -> str:
 
 
 def readme_tables() -> str:
-    """Return the tables of backbones, at 640 px, and of heads for the README."""
+    """Return the tables for the README: of backbones, measured at 640 px, and of heads."""
     heads = [(name, ", ".join(scales)) for name, scales in HEADS.items()]
     return "\n\n".join(
         [to_text(measure_all(640), 640), tabulate(heads, ["head", "scales"], tablefmt="github")]
@@ -96,10 +96,10 @@ def readme_tables() -> str:
 
 
 def replace_between(text: str, tables: str) -> str:
-    """Put the tables between the marks of a markdown text.
+    """Return a markdown text with the tables between its marks.
 
     Raises:
-        ValueError: the marks are not there, once each and in order.
+        ValueError: the text does not contain both marks exactly once and in order.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

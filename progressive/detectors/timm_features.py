@@ -1,4 +1,4 @@
-"""Ask timm for a model's feature maps at strides 8, 16 and 32, each family in its own way."""
+"""Build timm models that return feature maps at strides 8, 16 and 32."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from progressive.detectors.catalog import STRIDES
 from progressive.detectors.timm_names import check_timm_name
 from progressive.errors import InputError
 
-#: Rate of stochastic depth that models are built with, as timm makes no such layers for a rate
-#: of 0. A power of two leaves the depth fractions exact when divided out again.
+#: Rate of stochastic depth that models are built with, because timm leaves these layers out if the
+#: rate is 0. Dividing by it later gives exact depth fractions, because it is a power of two.
 BUILT_DROP_PATH = 0.5
 
-# Height and width, in pixels, of the images on which a model has to show what it hands out: not
-# square, and no size that a model could be made for.
+#: Height and width in pixels of the image that each model is tried on. It is not square, and no
+#: model is made for this size only.
 _TRIAL = (64, 96)
 
-# Models that give their multipliers to a function of their family themselves and so refuse ours.
-# The function is timm's own and private; its results are tested against timm's b1 to b7.
+#: Models that refuse multipliers, because they pass their own to one of these functions of timm.
+#: The functions are private, so a test compares their results with timm's b1 to b7.
 _FAMILIES: Mapping[str, Callable[..., nn.Module]] = {
     "tf_efficientnet_b0": _gen_efficientnet,
     "tf_efficientnet_lite0": _gen_efficientnet_lite,
 }
-# What every tf_* model sets before it calls that function.
+
+#: Options that every tf_* model passes to these functions.
 _TENSORFLOW = {"bn_eps": 1e-3, "pad_type": "same"}
 
 
 @dataclass(frozen=True)
 class Features:
-    """How to build a model so that it returns its maps at strides 8, 16 and 32, and no others.
+    """How to build a model that returns its maps at strides 8, 16 and 32 only.
 
     Attributes:
         model: name of the timm model.
-        options: arguments to build it with.
+        options: arguments for building it.
         channels: channels of the three maps.
-        channels_by_stride: channels of all the maps it has, by stride.
+        channels_by_stride: channels of all its maps, by stride.
     """
 
     model: str
@@ -58,22 +59,24 @@ class Features:
 
 @cache
 def find_features(model: str, *multipliers: tuple[str, float]) -> Features:
-    """Find out how to build a model, on tensors without storage and without random numbers.
+    """Find out how to build a model.
+
+    Tries it on the meta device, which needs no storage and no random numbers.
 
     Args:
         model: name of a timm model, with or without the tag of its weights.
-        multipliers: ("channel_multiplier", x) or ("depth_multiplier", x), or both.
+        *multipliers: ("channel_multiplier", x) or ("depth_multiplier", x), or both.
 
     Raises:
         InputError: timm does not know the model, it has no maps at strides 8, 16 and 32, or it
-            takes images of certain sizes only.
+            accepts images of certain sizes only.
     """
     check_timm_name(model)
     with torch.device("meta"):
         body, options = _first_accepted(model, dict(multipliers))
         if isinstance(body, FeatureHookNet) or getattr(body, "output_fmt", "NCHW") != "NCHW":
-            # Hooks are no layers, so checkpoint.py would refuse them; and maps may come with the
-            # channels last. timm's other way of extraction has neither.
+            # These models use hooks, which checkpoint.py would refuse because they are not layers,
+            # or return maps with the channels last. Neither happens with a getter.
             options["feature_cls"] = "getter"
             body = _create(model, **options)
         info: Any = body.feature_info
@@ -89,6 +92,7 @@ def find_features(model: str, *multipliers: tuple[str, float]) -> Features:
 
 
 def _create(model: str, **options: Any) -> nn.Module:
+    """Build the features of a model, also if its own function refuses multipliers."""
     if model in _FAMILIES and {"channel_multiplier", "depth_multiplier"} & options.keys():
         return _FAMILIES[model](model, features_only=True, **_TENSORFLOW, **options)
     return timm.create_model(model, features_only=True, **options)
@@ -97,7 +101,11 @@ def _create(model: str, **options: Any) -> nn.Module:
 def _first_accepted(
     model: str, multipliers: Mapping[str, float]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Build with stochastic depth, or without it in families such as VGG that have none."""
+    """Build a model with stochastic depth; without it in families such as VGG that have none.
+
+    Returns:
+        The model, and the options that it was built with.
+    """
     options: dict[str, Any] = {**multipliers, "drop_path_rate": BUILT_DROP_PATH}
     try:
         try:
@@ -112,7 +120,16 @@ def _first_accepted(
 
 
 def _try_out(body: nn.Module, model: str, maps: Mapping[int, tuple[int, int]]) -> None:
-    """Check the maps of a model: their positions in its output, and channels, by stride."""
+    """Check the shapes of a model's maps.
+
+    Args:
+        body: the model, on the meta device.
+        model: its name, for messages.
+        maps: position in the output and number of channels of each map, by stride.
+
+    Raises:
+        InputError: the model does not accept the image, or a map has another shape.
+    """
     height, width = _TRIAL
     on = f"{model} cannot take images of any size: on {height} x {width} pixels"
     try:
@@ -127,4 +144,5 @@ def _try_out(body: nn.Module, model: str, maps: Mapping[int, tuple[int, int]]) -
 
 
 def _reason(error: Exception) -> str:
+    """Return the first line of an error message; the type of the error if there is none."""
     return str(error).partition("\n")[0] or type(error).__name__

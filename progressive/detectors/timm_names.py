@@ -1,4 +1,4 @@
-"""The names of timm's models, found without importing timm, which loads torch."""
+"""Find the names of timm's models without importing timm, because that loads torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from progressive.errors import InputError, suggest
 
-# How timm declares a model, perhaps with another decorator in between.
+#: How timm declares a model, with or without other decorators.
 _DECLARATION = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
 
 def check_timm_name(name: str) -> None:
-    """Raise InputError, with the nearest name, unless timm has this model.
+    """Raise InputError, with a similar name, unless timm has this model.
 
     Args:
-        name: of a model, with or without the tag of its weights, as in resnet18.a1_in1k; the tag is
+        name: name of a model, with or without the tag of its weights (resnet18.a1_in1k). The tag is
             not checked.
     """
     model = name.partition(".")[0]
@@ -29,7 +29,7 @@ def check_timm_name(name: str) -> None:
 
 @cache
 def timm_names() -> tuple[str, ...]:
-    """Read the names of all models off timm's sources, in alphabetical order.
+    """Return the names of all models, read from timm's source files, in alphabetical order.
 
     Raises:
         InputError: timm is not installed.

@@ -1,4 +1,4 @@
-"""Read weights and load them into a backbone: every key must fit, or an error lists the others."""
+"""Read weights and load them into a backbone. If a key does not fit, an error lists all of them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from safetensors.torch import load_file
 from torch import nn
 from ultralytics.utils import LOGGER
 
+from progressive.detectors.catalog import WEIGHT_FILES
 from progressive.errors import WeightsError
 
-#: Keys of one kind that an error lists by name.
+#: How many keys of each kind an error lists by name.
 LISTED = 20
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict from a .safetensors, .pth, .pt or .bin file, executing nothing in it.
+    """Read a state dict from a .safetensors, .pth, .pt or .bin file, without running code in it.
 
     Raises:
-        WeightsError: no such file, another kind of file, or no state dict in it.
+        WeightsError: there is no such file, or it is not a file with a state dict.
     """
-    if path.suffix not in {".safetensors", ".pth", ".pt", ".bin"}:
+    if path.suffix not in WEIGHT_FILES:
         raise WeightsError(f"{path}: must end in .safetensors, .pth, .pt or .bin")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -31,7 +32,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in whatever way its bytes happen to
+    except Exception as error:  # damaged bytes can raise anything
         raise WeightsError(
             f"{path}: not a readable weight file ({type(error).__name__})"
         ) from error
@@ -46,17 +47,17 @@ def load_weights(
     """Copy a state dict, of features or of the whole classifier, into a backbone.
 
     Args:
-        body: the features: built by timm with `features_only`, or a gradient-path design.
-        state: parameters and buffers by name. What only the classifier has is ignored.
-        source: where they come from, for the log and the error message.
-        model: name of the timm classifier; None for a design, whose classifier is one layer.
+        body: the backbone, built by timm with `features_only`, or a gradient-path design.
+        state: parameters and buffers by name. Those that only the classifier has are ignored.
+        source: where the weights come from, for the log and the error message.
+        model: name of the timm classifier; None for a gradient-path design.
 
     Raises:
-        WeightsError: a key is missing, is not known to the model or has another shape.
+        WeightsError: a key is missing or unknown, or its tensor has another shape.
     """
     wanted = body.state_dict()
     given = _as_features(state, wanted, model)
-    # BatchNorm's counter of batches is no weight, and many published files leave it out.
+    # BatchNorm's counter of batches is not a weight, and many published files do not contain it.
     needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
     faults = {
         "missing": [key for key in needed if key not in given],
@@ -73,8 +74,14 @@ def load_weights(
 def _as_features(
     state: Mapping[str, torch.Tensor], wanted: Collection[str], model: str | None
 ) -> dict[str, torch.Tensor]:
-    """Give the tensors the names they have in the features; leave out the classifier's own."""
-    if model is None:
+    """Rename the tensors as in the features, and leave out those that only the classifier has.
+
+    Args:
+        state: tensors by name.
+        wanted: names in the features.
+        model: as in `load_weights`.
+    """
+    if model is None:  # a gradient-path design, whose classifier is one layer of this name
         return {k: v for k, v in state.items() if not k.startswith("classifier.")}
     with torch.device("meta"):
         classifier = timm.create_model(model).state_dict().keys()
@@ -88,10 +95,14 @@ def _as_features(
 
 
 def _plain(key: str) -> str:
-    """Return what a key is in both: timm renames stages.0 to stages_0, or puts model. before it."""
+    """Return a key in a form that features and classifier share.
+
+    In the features, timm renames stages.0 to stages_0, or adds the prefix 'model.'.
+    """
     return key.removeprefix("model.").replace("_", ".")
 
 
 def _list(kind: str, keys: Sequence[str]) -> str:
+    """Return how many keys of a kind there are, and the first of them."""
     more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
     return f"{len(keys)} {kind} ({', '.join(keys[:LISTED])}{more})"

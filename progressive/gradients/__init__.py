@@ -1,21 +1,21 @@
-"""How gradients travel from the loss to the layers of a network: found out, summed up and drawn.
+"""The paths that gradients take from the loss to the layers of a network: trace and show them.
 
-The terms are those of arXiv 2211.04800. A *layer* here is one with a weight matrix or a kernel,
-that is a convolution or linear; normalisation, activation and pooling count for nothing.
+The terms are those of arXiv 2211.04800. A *layer* is a convolution or a linear layer here. Layers
+without a weight matrix or kernel (normalisation, activation, pooling) are not counted.
 
-- A *gradient path* of a layer leads from the loss to it; its length is the number of layers on it,
-  the layer itself included.
-- Gradient advances by one layer a step, breadth first, and reaches a layer at step n if one of its
-  paths has length n. These steps are the layer's *gradient timestamps*: the first is its shortest
-  gradient path, the last its longest.
-- The *gradient sources* of a layer are the layers, or the loss, that hand it gradient with no other
-  layer between.
+- A *gradient path* of a layer leads from the loss to the layer. Its length is the number of layers
+  on it, including the layer itself.
+- The gradient moves by one layer in each step, breadth first. It reaches a layer in step n if a
+  gradient path of the layer has length n. These steps are the *gradient timestamps* of the layer:
+  the first is the length of its shortest gradient path, the last that of its longest.
+- The *gradient sources* of a layer are the layers that pass gradient to it with no other layer in
+  between. The loss can be a source too.
 
-The loss reads everything that the network returns, such as the three maps of a backbone. Within a
-stage the count starts at the stage's own output: where gradient of the loss or of another stage's
-layers comes in. Layers are counted whole: that a mask (PRN) gives the channels of one layer
-different sources does not show.
+The loss reads everything that the network returns, such as the three maps of a backbone. Inside a
+stage, paths start at the output of the stage: where gradient arrives from the loss or from the
+layers of another stage. All channels of a layer are counted together. A mask (PRN) can give them
+different sources, but this is not shown.
 
-On the command line: ``python -m progressive.gradients backbone=elan``. In Python, for a backbone of
-the catalog `backbone.trace_backbone`, for any other network `trace.trace`.
+On the command line: `python -m progressive.gradients backbone=elan`. From Python:
+`backbone.trace_backbone` for a backbone of the catalog, `trace.trace` for any other network.
 """

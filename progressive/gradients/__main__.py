@@ -1,4 +1,4 @@
-"""``python -m progressive.gradients backbone=elan``."""
+"""Run the command line: `python -m progressive.gradients backbone=elan`."""
 
 from progressive.gradients.command import main
 

@@ -10,26 +10,26 @@ from progressive.errors import InputError
 if TYPE_CHECKING:
     from progressive.gradients.paths import GradientPaths
 
-#: Side of the images that are traced, in pixels; paths do not depend on it.
+#: Side in pixels of the image that is traced. Paths do not depend on it.
 SIDE = 256
 
 
 def trace_backbone(
     name: str, stop: str | None = None, depth: float = 1, variant: float | str | None = None
 ) -> GradientPaths:
-    """Trace a backbone, without giving it any storage.
+    """Trace a backbone, without storage for its weights.
 
     Args:
-        name: of the catalog, or timm:NAME for any timm model with maps at strides 8, 16 and 32.
-        stop: "identity" or "block" to stop the gradient there, in the gradient-path designs.
+        name: name in the catalog, or timm:NAME for any timm model with maps at strides 8, 16, 32.
+        stop: "identity" or "block" to stop the gradient there, in a gradient-path design.
         depth: fraction of the backbone's blocks, in (0, 1].
-        variant: of a gradient-path design; see `build_features`.
+        variant: variant of a gradient-path design; see `progressive.detectors.gradient_path`.
 
     Raises:
-        InputError: an unknown backbone, or one that cannot be built or stopped like this.
+        InputError: the backbone is unknown, or it cannot be built or stopped like this.
     """
     try:
-        spec = backbone_spec(name)  # before torch is loaded, as it is where typing errors end
+        spec = backbone_spec(name)  # finds a misspelt name before torch is loaded
 
         import torch
 

@@ -3,45 +3,92 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import Field, model_validator
 
-from progressive.config.checks import boolean, choice, number, optional, text
-from progressive.config.keys import Key
+from progressive.config.complaints import checked, keys
+from progressive.config.sections import Section
+from progressive.config.values import Text
 from progressive.data.embedded.cache import cache_root
 from progressive.detectors.catalog import TIMM
-from progressive.errors import ConfigError, InputError, suggest
+from progressive.errors import ConfigError, InputError
 from progressive.gradients.backbone import trace_backbone
 from progressive.machine import stay_offline
 
-KEYS: dict[str, Key] = {
-    "backbone": Key(text(), f"A backbone of the catalog, or {TIMM}NAME for any timm model."),
-    "backbone.name": Key(optional(text()), "The timm model, after backbone=timm."),
-    "backbone.depth": Key(number(0, 1, open_start=True), "Fraction of the backbone's blocks."),
-    "backbone.variant": Key(
-        lambda _, value: value,  # what is right depends on the design, which checks it
-        "prn: fraction of masked channels; cspdarknet53: csp, first or last; elan: stacks.",
-    ),
-    "stop": Key(
-        optional(choice(("identity", "block"))),
-        "Stop the gradient on identities or on blocks, in the gradient-path designs.",
-    ),
-    "output": Key(
-        optional(text()), "Picture (.png, .svg or .pdf); gradients-BACKBONE.png when not given."
-    ),
-    "json": Key(boolean(), "Print JSON, with every layer, instead of a table."),
-}
 
-DEFAULTS: Mapping[str, Any] = {
-    "backbone.name": None,
-    "backbone.depth": 1,
-    "backbone.variant": None,
-    "stop": None,
-    "json": False,
-}
+class Arguments(Section):
+    """The keys of this command, with the sentence that `--help` prints for each."""
+
+    backbone: Text = Field(
+        description=f"A backbone of the catalog, or {TIMM}NAME for any timm model."
+    )
+    timm_name: Text | None = Field(
+        None, alias="backbone.name", description="The timm model, after backbone=timm."
+    )
+    depth: float = Field(
+        1.0, alias="backbone.depth", gt=0, le=1, description="Fraction of the backbone's blocks."
+    )
+    variant: Any = Field(
+        None,  # what is right depends on the design, which checks it
+        alias="backbone.variant",
+        description="prn: fraction of masked channels; cspdarknet53: csp, first or last; elan: "
+        "stacks in a stage.",
+    )
+    stop: Literal["identity", "block"] | None = Field(
+        None,
+        description="Stop the gradient on identities or on blocks, in the gradient-path designs.",
+    )
+    output: Text | None = Field(
+        None, description="Picture (.png, .svg or .pdf); gradients-BACKBONE.png when not given."
+    )
+    as_json: bool = Field(
+        False, alias="json", description="Print JSON, with every layer, instead of a table."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Arguments:
+        by_name = self.backbone == TIMM.rstrip(":")
+        if by_name and self.timm_name is None:
+            raise ConfigError("backbone=timm: give backbone.name=NAME, a timm model")
+        if self.timm_name is not None and not by_name:
+            raise ConfigError(
+                f"backbone.name={self.timm_name}: goes with backbone=timm, not {self.backbone}"
+            )
+        if self.picture and self.picture.suffix not in {".png", ".svg", ".pdf"}:
+            raise ConfigError(f"output={self.output}: must end in .png, .svg or .pdf")
+        if self.picture and not self.picture.parent.is_dir():
+            raise ConfigError(f"output={self.output}: no such folder")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the catalog knows the backbone by."""
+        return self.backbone if self.timm_name is None else f"{TIMM}{self.timm_name}"
+
+    @property
+    def title(self) -> str:
+        """The backbone, and what makes it differ from its usual self."""
+        stop = [f"gradient stopped on each {self.stop}"] if self.stop else []
+        return ", ".join([*self._design, *stop])
+
+    @property
+    def picture(self) -> Path | None:
+        """Where the picture goes; None where nobody wants one."""
+        if "output" in self.model_fields_set:
+            return Path(self.output) if self.output else None
+        stop = [f"stop-{self.stop}"] if self.stop else []
+        slug = "-".join([*self._design, *stop]).replace(":", "-").replace(" ", "-")
+        return Path(f"gradients-{slug}.png")
+
+    @property
+    def _design(self) -> list[str]:
+        depth = [f"depth {self.depth:g}"] if self.depth != 1 else []
+        variant = [f"variant {self.variant}"] if self.variant is not None else []
+        return [self.name, *depth, *variant]
 
 
 def main() -> None:
@@ -57,109 +104,50 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-def parse(arguments: Sequence[str]) -> dict[str, Any]:
+def parse(arguments: Sequence[str]) -> Arguments:
     """Read KEY=VALUE arguments.
-
-    Returns:
-        A value for every key.
 
     Raises:
         ConfigError: one line about the first mistake.
     """
-    value = dict(DEFAULTS)
+    given = {}
     for argument in arguments:
         name, equals, written = argument.partition("=")
         if not equals:
             raise ConfigError(f"{argument}: not an override; write KEY=VALUE")
-        if name not in KEYS:
-            raise ConfigError(f"{name}: unknown key; {suggest(name, KEYS)}")
         try:
-            value[name] = KEYS[name].check(name, yaml.safe_load(written))
-        except (yaml.YAMLError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
+            given[name] = yaml.safe_load(written)
+        except (yaml.YAMLError, ValueError):
             raise ConfigError(f"{argument}: not a value that can be read") from None
-    if "backbone" not in value:
-        raise ConfigError("backbone: missing; give backbone=NAME")
-    _name_timm_model(value)
-    value.setdefault("output", f"gradients-{_slug(value)}.png")
-    _check_output(value["output"])
-    return value
+    return checked(Arguments, given)
 
 
-def run(value: Mapping[str, Any]) -> None:
+def run(arguments: Arguments) -> None:
     """Trace a backbone, print what was found and draw it.
-
-    Args:
-        value: of every key, as `parse` returns them.
 
     Raises:
         InputError: for bad input, before anything is written.
     """
     stay_offline(cache_root() / "fonts")
-    paths = trace_backbone(
-        value["backbone"], value["stop"], value["backbone.depth"], value["backbone.variant"]
-    )
+    paths = trace_backbone(arguments.name, arguments.stop, arguments.depth, arguments.variant)
     from progressive.gradients.table import to_json, to_text
 
-    title = _title(value)
-    print(to_json(paths) if value["json"] else f"{title}\n\n{to_text(paths)}")
-    output = value["output"]
-    if output is None:
+    title, picture = arguments.title, arguments.picture
+    print(to_json(paths) if arguments.as_json else f"{title}\n\n{to_text(paths)}")
+    if picture is None:
         return
     from progressive.gradients.picture import draw
 
     try:
-        draw(paths, f"Gradient paths of {title}", Path(output))
+        draw(paths, f"Gradient paths of {title}", picture)
     except OSError as error:
-        raise ConfigError(f"output={output}: cannot be written: {error.strerror}") from error
-    print(f"\nPicture: {output}", file=sys.stderr if value["json"] else sys.stdout)
+        raise ConfigError(f"output={picture}: cannot be written: {error.strerror}") from error
+    print(f"\nPicture: {picture}", file=sys.stderr if arguments.as_json else sys.stdout)
 
 
 def help_text() -> str:
-    """Write ``--help``: every key with its sentence."""
+    """Write `--help`: every key with its sentence."""
     lines = ["Analyse the gradient paths of a backbone.", ""]
     lines += ["    python -m progressive.gradients backbone=elan", "", "Keys (KEY=VALUE):"]
-    lines += [f"  {name:<18}{key.help}" for name, key in KEYS.items()]
+    lines += [f"  {name:<18}{field.description}" for name, field in keys(Arguments).items()]
     return "\n".join(lines)
-
-
-def _name_timm_model(value: dict[str, Any]) -> None:
-    """Turn backbone=timm backbone.name=NAME into the catalog's timm:NAME."""
-    backbone, name = value["backbone"], value["backbone.name"]
-    if backbone == TIMM.rstrip(":"):
-        if name is None:
-            raise ConfigError("backbone=timm: give backbone.name=NAME, a timm model")
-        value["backbone"] = TIMM + name
-    elif name is not None:
-        raise ConfigError(f"backbone.name={name}: goes with backbone=timm, not {backbone}")
-
-
-def _title(value: Mapping[str, Any]) -> str:
-    stop = [f"gradient stopped on each {value['stop']}"] if value["stop"] else []
-    return ", ".join([*_design(value), *stop])
-
-
-def _slug(value: Mapping[str, Any]) -> str:
-    stop = [f"stop-{value['stop']}"] if value["stop"] else []
-    return "-".join([*_design(value), *stop]).replace(":", "-").replace(" ", "-")
-
-
-def _design(value: Mapping[str, Any]) -> list[str]:
-    """Name the backbone and what makes it differ from its usual self."""
-    parts = [value["backbone"]]
-    if value["backbone.depth"] != 1:
-        parts.append(f"depth {value['backbone.depth']:g}")
-    if value["backbone.variant"] is not None:
-        parts.append(f"variant {value['backbone.variant']}")
-    return parts
-
-
-def _check_output(output: str | None) -> None:
-    if output is None:
-        return
-    path = Path(output)
-    if path.suffix not in {".png", ".svg", ".pdf"}:
-        raise ConfigError(f"output={output}: must end in .png, .svg or .pdf")
-    if not path.parent.is_dir():
-        raise ConfigError(f"output={output}: no such folder")

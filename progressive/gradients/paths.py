@@ -1,4 +1,4 @@
-"""What is found out about the gradient paths of a network, and its sums per stage."""
+"""The gradient paths of the layers of a network, and their summary for each stage."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 class LayerPaths:
     """How gradients reach one layer.
 
-    Attributes:
-        name: of its module.
-        stride: of its stage, relative to the input; 1 where there is no image.
-        timestamps: lengths of its gradient paths from the stage's output, rising.
-        network_timestamps: lengths of its gradient paths from the loss, rising.
-        sources: names of the layers that hand it gradient; "loss" for the loss.
+    The last three are empty if no gradient reaches the layer.
 
-    All three are empty for a layer that no gradient reaches.
+    Attributes:
+        name: name of its module.
+        stride: stride of its stage, relative to the input; 1 if the input is not an image.
+        timestamps: lengths of its gradient paths from the output of the stage, ascending.
+        network_timestamps: lengths of its gradient paths from the loss, ascending.
+        sources: names of the layers that pass gradient to it; "loss" for the loss.
     """
 
     name: str
@@ -31,18 +31,18 @@ class LayerPaths:
 class StagePaths:
     """How gradients reach the layers of a stage or of the whole network.
 
-    Every pair is the least and the most of any layer.
+    Every pair is the smallest and largest value of all layers.
 
     Attributes:
-        stride: of the stage; None for the network.
-        layers: how many layers gradient reaches.
-        unreached: how many it does not reach.
-        shortest: length of a layer's shortest gradient path.
-        longest: length of a layer's longest gradient path.
-        timestamps: how many different steps bring gradient to a layer of the stage.
-        layer_timestamps: the same for one layer.
-        sources: how many different sources the layers of the stage have.
-        layer_sources: the same for one layer.
+        stride: stride of the stage; None for the network.
+        layers: number of layers that gradient reaches.
+        unreached: number of layers that gradient does not reach.
+        shortest: length of the shortest gradient path of a layer.
+        longest: length of the longest gradient path of a layer.
+        timestamps: number of different timestamps in the stage.
+        layer_timestamps: number of timestamps of a layer.
+        sources: number of different sources in the stage.
+        layer_sources: number of sources of a layer.
     """
 
     stride: int | None
@@ -61,9 +61,9 @@ class GradientPaths:
     """The gradient paths of a network.
 
     Attributes:
-        stages: one for each stride that has layers, rising.
-        network: all layers, counted from the loss.
-        layers: in the order of the forward pass.
+        stages: a summary for each stride that has layers, ascending.
+        network: a summary of all layers, with paths from the loss.
+        layers: the layers, in the order of the forward pass.
     """
 
     stages: tuple[StagePaths, ...]
@@ -72,7 +72,7 @@ class GradientPaths:
 
 
 def summarise(layers: Sequence[LayerPaths]) -> GradientPaths:
-    """Sum layers up by stage."""
+    """Summarise layers by stage."""
     stages = tuple(
         _summary(stride, [layer for layer in layers if layer.stride == stride])
         for stride in sorted({layer.stride for layer in layers})
@@ -97,5 +97,6 @@ def _summary(stride: int | None, layers: Sequence[LayerPaths]) -> StagePaths:
 
 
 def _extremes(numbers: Iterable[int]) -> tuple[int, int]:
+    """Return the smallest and largest number; zeros if there are none."""
     values = list(numbers) or [0]
     return min(values), max(values)

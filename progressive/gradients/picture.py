@@ -1,4 +1,4 @@
-"""Draw gradient paths: which steps bring gradient to which layer."""
+"""Draw gradient paths: in which steps gradient reaches each layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from progressive.gradients.paths import GradientPaths, LayerPaths
 
-# Distinct for colour-blind readers as well (Okabe and Ito's palette).
+#: Okabe and Ito's colours, which colour-blind readers can distinguish too.
 _SHORTEST, _LONGEST, _SOURCES = "#0072b2", "#d55e00", "#009e73"
 _TIMESTAMP, _TIMESTAMPS = "#cfd8dc", "#78909c"
 
@@ -21,13 +21,14 @@ _TIMESTAMP, _TIMESTAMPS = "#cfd8dc", "#78909c"
 def draw(paths: GradientPaths, title: str, file: Path) -> None:
     """Write a picture of gradient paths.
 
-    One column for every layer, stage by stage: a grey cell for every step that brings it gradient,
-    and marks for its shortest and its longest gradient path. Below, the sums of each stage.
+    Each layer is a column, stage by stage. A grey cell is a step in which gradient reaches the
+    layer. Marks show its shortest and longest gradient path. The lowest chart shows the numbers of
+    timestamps and sources of each stage.
 
     Args:
-        paths: what `trace` found.
-        title: heading.
-        file: a path whose ending matplotlib knows, such as .png or .svg.
+        paths: the result of `trace`.
+        title: title of the picture.
+        file: a path with a suffix that matplotlib knows, such as .png or .svg.
 
     Raises:
         OSError: the file cannot be written.
@@ -47,7 +48,7 @@ def draw(paths: GradientPaths, title: str, file: Path) -> None:
 
 
 def _steps(axes: Axes, layers: Sequence[LayerPaths], steps: Sequence[tuple[int, ...]]) -> None:
-    """Draw the steps that bring gradient to each layer, layers from left to right."""
+    """Draw the steps in which gradient reaches each layer, with the layers from left to right."""
     highest = max(max(found, default=1) for found in steps)
     arrives = np.zeros((highest, len(layers)))
     for column, found in enumerate(steps):
@@ -63,7 +64,7 @@ def _steps(axes: Axes, layers: Sequence[LayerPaths], steps: Sequence[tuple[int, 
         interpolation="nearest",
     )
     axes.plot([], [], "s", color=_TIMESTAMP, label="gradient timestamp")
-    # The circle goes inside the diamond where both paths are the same.
+    # If both paths are equal, the circle is inside the diamond.
     size = max(4.0, min(7.0, 400 / len(layers)))
     reached = [column for column, found in enumerate(steps) if found]
     longest = [steps[column][-1] for column in reached]
@@ -80,7 +81,7 @@ def _steps(axes: Axes, layers: Sequence[LayerPaths], steps: Sequence[tuple[int, 
 
 
 def _mark_stages(axes: Axes, strides: Sequence[int]) -> None:
-    """Part the columns where the stride changes, and name the parts."""
+    """Draw a line where the stride changes, and label each stage with its stride."""
     starts = [strides.index(stride) for stride in sorted(set(strides))]
     for start in starts[1:]:
         axes.axvline(start - 0.5, color="grey", linewidth=0.8)
@@ -91,7 +92,7 @@ def _mark_stages(axes: Axes, strides: Sequence[int]) -> None:
 
 
 def _sums(axes: Axes, paths: GradientPaths) -> None:
-    """Draw how many different steps and sources the layers of each stage have."""
+    """Draw the numbers of different timestamps and sources of each stage."""
     places = np.arange(len(paths.stages))
     for shift, colour, label, counts in (
         (-0.2, _TIMESTAMPS, "timestamps", [stage.timestamps for stage in paths.stages]),
@@ -108,6 +109,6 @@ def _sums(axes: Axes, paths: GradientPaths) -> None:
 
 
 def _legend_beside_title(axes: Axes) -> None:
-    """Put the legend above the right corner, where it hides nothing."""
+    """Put the legend above the top right corner, where it hides nothing."""
     above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
     axes.legend(ncols=3, frameon=False, handletextpad=0.3, columnspacing=1.2, **above)

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from progressive.gradients.paths import GradientPaths, StagePaths
 
+#: Heads of the columns.
 HEADERS = (
     "stage",
     "layers",
@@ -20,14 +21,16 @@ HEADERS = (
     "per layer",
 )
 
+#: How to read the table.
 NOTE = """\
-Paths are counted in layers with weights: in a stage from its own output, in the network from the
-loss, which reads the maps at strides 8, 16 and 32. A range is the least and the most of any layer.
-Timestamps and sources are the different ones in the stage; per layer, those of one layer."""
+The length of a path is its number of layers with weights: in a stage from the output of the stage,
+in the network from the loss, which reads the maps at strides 8, 16 and 32. A range is the smallest
+and the largest number of all layers. Timestamps and sources: how many different ones the stage has;
+per layer: how many one layer has."""
 
 
 def to_text(paths: GradientPaths) -> str:
-    """Draw a row for each stage and one for the network, and say how to read them."""
+    """Return a table with a row for each stage and one for the network, and how to read it."""
     rows = [_row(f"stride {stage.stride}", stage) for stage in paths.stages]
     rows.append(_row("network", paths.network))
     align = ("left", *["right"] * (len(HEADERS) - 1))
@@ -38,7 +41,7 @@ def to_text(paths: GradientPaths) -> str:
 
 
 def to_json(paths: GradientPaths) -> str:
-    """Return all that was found, as JSON."""
+    """Return everything as JSON, including each layer."""
     return dumps(asdict(paths), indent=1)
 
 
@@ -56,4 +59,5 @@ def _row(name: str, stage: StagePaths) -> list[str]:
 
 
 def _span(ends: tuple[int, int]) -> str:
+    """Return a range as text, such as 1-4; one number if both ends are equal."""
     return f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}"

@@ -1,7 +1,7 @@
 """Trace the paths that gradients take through a network, in its autograd graph.
 
-The graph is the one PyTorch would send gradients through, so whatever a model's code does, a
-detached tensor included, is in it. The terms are explained in `progressive.gradients`.
+PyTorch sends gradients through the same graph. So the result is right whatever the code of a model
+does, for example if it detaches a tensor. The terms are explained in `progressive.gradients`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from progressive.detectors.gradient_path.layers import Branched, set_gradient_st
 from progressive.errors import InputError
 from progressive.gradients.paths import GradientPaths, LayerPaths, summarise
 
-#: A node of the autograd graph; PyTorch exports no type for its own nodes.
+#: A node of the autograd graph. PyTorch has no public type for its own nodes.
 Node = Any
 
 
 def trace(module: nn.Module, example: torch.Tensor, stop: str | None = None) -> GradientPaths:
     """Trace the gradient paths of a network.
 
-    A layer belongs to the stage of the stride at which it writes, unless a module around it states
-    another as `stage_stride`. Behind global pooling, as in squeeze-and-excitation, it belongs to
-    the stage of the layer that ran before.
+    The stage of a layer is given by the stride of its output, unless a module around the layer
+    states a stride as `stage_stride`. After global pooling, as in squeeze-and-excitation, a layer
+    belongs to the stage of the layer that ran before it.
 
     Args:
-        module: any network. On the meta device the analysis takes no memory and hardly any time.
-        example: its input, (B, C, H, W), with H above the largest stride.
+        module: any network. On the meta device, tracing takes no memory and hardly any time.
+        example: input of the network, (B, C, H, W), with H above the largest stride.
         stop: "identity" or "block" stops the gradient there, in all layers that have both.
 
     Raises:
-        InputError: `stop` for a network that has no such layers, or one without a layer that
-            gradient reaches.
+        InputError: `stop` is given, but the network has no such layers; or no layer of the network
+            is reached by gradient.
     """
     with ExitStack() as stack:
         if stop is not None:
@@ -57,9 +57,9 @@ class _Call:
 
     Attributes:
         index: position in the order of calls.
-        name: of the module.
-        stride: of its stage.
-        sources: set of sources as bits: bit 0 for the loss, bit i + 1 for call i.
+        name: name of the module.
+        stride: stride of its stage.
+        sources: set of sources as bits: bit 0 is the loss, bit i + 1 is call i.
     """
 
     index: int
@@ -70,6 +70,7 @@ class _Call:
 
 @contextmanager
 def _stopped(module: nn.Module, stop: str) -> Iterator[None]:
+    """Stop the gradient in the layers of a network, and restore them afterwards."""
     before = [(layer, layer.stop) for layer in module.modules() if isinstance(layer, Branched)]
     try:
         if not set_gradient_stop(module, stop):
@@ -82,7 +83,7 @@ def _stopped(module: nn.Module, stop: str) -> Iterator[None]:
 
 @contextmanager
 def _recorded(module: nn.Module, example: torch.Tensor) -> Iterator[dict[Node, _Call]]:
-    """Record the layers that run, in order, each under the graph node of its output."""
+    """Record the layers that run, in order; the keys are the graph nodes of their outputs."""
     calls: dict[Node, _Call] = {}
     stated = _stated_strides(module)
     last = 1
@@ -106,12 +107,13 @@ def _recorded(module: nn.Module, example: torch.Tensor) -> Iterator[dict[Node, _
 
 
 def _is_layer(module: nn.Module) -> bool:
+    """Return whether a module has a weight matrix or kernel."""
     weight = getattr(module, "weight", None)
     return torch.is_tensor(weight) and weight.dim() > 1 and not isinstance(module, nn.Embedding)
 
 
 def _stated_strides(module: nn.Module) -> dict[str, int]:
-    """Return the strides that modules state, for each module inside them."""
+    """Return the stride that a module around it states, by name of the module."""
     return {
         f"{name}.{inner}".strip("."): stage.stage_stride
         for name, stage in module.named_modules()
@@ -121,15 +123,16 @@ def _stated_strides(module: nn.Module) -> dict[str, int]:
 
 
 def _stride(example: torch.Tensor, layer: nn.Module, output: torch.Tensor) -> int | None:
-    """Return the stride at which a layer writes, unless it writes no map."""
+    """Return the stride of a layer's output, or None if it is not a map."""
     if example.dim() != 4 or output.dim() != 4:
         return None
-    # Linear layers work on the last dimension, so their maps are (B, H, W, C).
+    # Linear layers have the channels last, so their maps are (B, H, W, C).
     height = output.shape[1 if isinstance(layer, nn.Linear) else 2]
     return round(example.shape[2] / height) if height > 1 else None
 
 
 def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in nested outputs."""
     if torch.is_tensor(outputs):
         yield outputs
     elif isinstance(outputs, Mapping):
@@ -140,7 +143,11 @@ def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
 
 
 def _find_sources(roots: list[Node], calls: Mapping[Node, _Call]) -> None:
-    """Hand sources down the graph from the loss: every layer on the way becomes the next source."""
+    """Find the sources of each call, by going through the graph from the loss to the input.
+
+    Sources are passed from node to node. At a layer, they are stored, and only the layer itself is
+    passed on.
+    """
     arrived = dict.fromkeys(roots, 1)
     for node in _from_loss_to_input(roots):
         sources = arrived[node]
@@ -153,10 +160,10 @@ def _find_sources(roots: list[Node], calls: Mapping[Node, _Call]) -> None:
 
 
 def _from_loss_to_input(roots: list[Node]) -> list[Node]:
-    """Order the graph so that a node comes after all nodes that hand it gradient."""
+    """Order the graph so that each node comes after all nodes that pass gradient to it."""
     finished: dict[Node, None] = {}
     waiting = [(root, False) for root in roots]
-    while waiting:  # depth first, but without recursion: graphs are thousands of nodes deep
+    while waiting:  # depth first, without recursion, because graphs are thousands of nodes deep
         node, expanded = waiting.pop()
         if expanded:
             finished[node] = None
@@ -167,9 +174,9 @@ def _from_loss_to_input(roots: list[Node]) -> list[Node]:
 
 
 def _count_steps(calls: list[_Call]) -> list[LayerPaths]:
-    """Find at which steps gradient reaches each layer.
+    """Find the steps in which gradient reaches each layer.
 
-    A set of steps is an integer whose bit n stands for step n: one step more is a shift.
+    A set of steps is an integer with bit n set for step n. So one more step is a shift by one bit.
     """
     local, whole = [0] * len(calls), [0] * len(calls)
     for call in reversed(calls):  # the sources of a layer ran after it
@@ -193,4 +200,5 @@ def _count_steps(calls: list[_Call]) -> list[LayerPaths]:
 
 
 def _bits(number: int) -> tuple[int, ...]:
+    """Return the positions of the bits that are set, ascending."""
     return tuple(i for i, bit in enumerate(reversed(bin(number)[2:])) if bit == "1")

@@ -84,6 +84,8 @@ class ProgressiveCallback(TrainerCallback):
                 f"{self.schedule.epochs} epochs"
             )
         loader = kwargs["train_dataloader"]
+        if self.schedule.uses("mosaic") and isinstance(loader.dataset, DetectionDataset):
+            raise InputError("mosaic: DetectionDataset has none; leave it out of the schedule")
         self._sampler = ProgressiveSampler(_sampler_of(loader), self.schedule)
         loader.set_sampler(self._sampler)
         self._applied = None

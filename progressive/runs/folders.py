@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-import yaml
-
-from progressive.config.model import Config, validate
 from progressive.errors import ConfigError
 
 
@@ -41,7 +37,7 @@ def check_output(output: str | None) -> None:
         existing = next(place for place in (folder, *folder.parents) if place.exists())
         if not existing.is_dir():
             raise ConfigError(f"output={output}: {existing} is no folder")
-        if output is not None and folder.is_dir() and any(folder.iterdir()):
+        if output is not None and folder.is_dir() and not _is_empty(folder):
             raise ConfigError(
                 f"output={output}: is not empty; name a new folder, or continue it with "
                 f"resume={output}"
@@ -50,36 +46,32 @@ def check_output(output: str | None) -> None:
         raise ConfigError(f"output={output}: {error.strerror or error}") from None
 
 
-def find_run(config: Config) -> tuple[Config, Path]:
-    """Return the configuration of the run that ``config.resume`` names, and its checkpoint.
+def find_run(resume: str) -> tuple[Path, Path]:
+    """Return the config.yaml and the last checkpoint of an interrupted run.
 
-    Only ``device``, ``workers`` and ``dry_run`` are taken from ``config`` itself.
+    Args:
+        resume: the run folder, or a checkpoint in it.
 
     Raises:
         ConfigError: when there is no such run or nothing to continue.
     """
-    label = f"resume={config.resume}"
-    given = Path(str(config.resume)).expanduser().resolve()
+    given = Path(resume).expanduser().resolve()
     folder = given.parent.parent if given.suffix == ".pt" else given
-    checkpoint = folder / "weights" / "last.pt"
+    settings, checkpoint = folder / "config.yaml", folder / "weights" / "last.pt"
     if not checkpoint.is_file():
-        raise ConfigError(f"{label}: has no weights/last.pt; name a run folder")
-    settings = folder / "config.yaml"
+        raise ConfigError(f"resume={resume}: has no weights/last.pt; name a run folder")
     if not settings.is_file():
-        raise ConfigError(f"{label}: has no config.yaml, so it is not a run of this program")
+        raise ConfigError(
+            f"resume={resume}: has no config.yaml, so it is not a run of this program"
+        )
     if (folder / "summary.json").is_file():
-        raise ConfigError(f"{label}: is finished; there is nothing to resume")
-    try:
-        # Keys that earlier versions did not have, as they behaved.
-        earlier = {"merge_batches": False}
-        saved = validate({**earlier, **yaml.safe_load(settings.read_text("utf-8"))})
-    except (OSError, TypeError, ValueError, yaml.YAMLError, AttributeError) as error:
-        raise ConfigError(f"{settings}: {error}") from None
-    device = saved.device if config.device is None else config.device
-    return (
-        replace(saved, device=device, workers=config.workers, dry_run=config.dry_run),
-        checkpoint,
-    )
+        raise ConfigError(f"resume={resume}: is finished; there is nothing to resume")
+    return settings, checkpoint
+
+
+def _is_empty(folder: Path) -> bool:
+    # Hydra keeps its own records in a hidden folder if it is told to.
+    return all(entry.name.startswith(".") for entry in folder.iterdir())
 
 
 def _fresh(parent: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
-    """A smooth colour image with the full range of values, 120 x 160; not to be written to."""
+    """A smooth colour image with the full range of values, 120 x 160, read-only."""
     noise = np.random.default_rng(0).normal(size=(120, 160, 3))
     smooth = cv2.GaussianBlur(noise, (0, 0), 4) + 0.02 * noise
     low, high = smooth.min(), smooth.max()

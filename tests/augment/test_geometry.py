@@ -41,7 +41,7 @@ def test_a_polygon_inside_the_bounds_is_left_alone():
 @pytest.mark.parametrize(
     ("polygon", "area"),
     [
-        ([(0.5, 0.5), (1.5, 0.5), (1.5, 1.5), (0.5, 1.5)], 0.25),  # a corner of it
+        ([(0.5, 0.5), (1.5, 0.5), (1.5, 1.5), (0.5, 1.5)], 0.25),  # overlaps a corner
         ([(0.5, -0.5), (1.5, 0.5), (0.5, 1.5), (-0.5, 0.5)], 1.0),  # a diamond around the square
         ([(-1, -1), (2, -1), (2, 2), (-1, 2)], 1.0),  # all around
         ([(0, 0), (2, 0), (0, 2)], 1.0),  # the long side touches the opposite corner
@@ -70,8 +70,9 @@ def test_a_square_turned_by_45_degrees_needs_a_larger_box():
 
 
 def test_a_turned_box_at_the_border_is_as_tight_as_what_is_left_of_it():
-    # A diamond with its tips 20 from its centre, which lies 10 outside the left border: a triangle
-    # of height 10 is left, its base from 90 to 110 high instead of the diamond's 80 to 120.
+    # A diamond whose corners are 20 from its centre. The centre is 10 outside the left border. What
+    # is left is a triangle of height 10 with its base from y = 90 to 110; the whole diamond goes
+    # from y = 80 to 120.
     side = 20 * 2**0.5
     matrix = geometry.rotation(45, 200, 0)  # about (0, 100)
     matrix[0, 2] -= 10

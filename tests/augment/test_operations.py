@@ -66,7 +66,7 @@ def test_magnitude_zero_is_the_identity(name, photo):
 
 
 def effect(name, magnitude, image):
-    """Mean displacement in pixels, or mean change of a pixel, over both directions."""
+    """Return the mean displacement or mean change of a pixel, over both directions."""
     effects = []
     for seed in range(6):
         changed, moved = augmented(name, magnitude, image, seed)

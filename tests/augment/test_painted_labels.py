@@ -1,4 +1,4 @@
-"""Labels are painted into an image and looked for again after the transform."""
+"""Labels are painted into an image and found again after the transform."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CASES = [([name], m) for name in GEOMETRIC for m in (2, 9, 17)] + [(GEOMETRIC, m
 
 
 def paint(box):
-    """A black image, white in the box."""
+    """Return a black image with a white box."""
     image = np.zeros((HEIGHT, WIDTH), np.uint8)
     image[box[1] : box[3], box[0] : box[2]] = 255
     return image
 
 
 def bounds(found):
-    """The box around the true pixels, as pascal_voc."""
+    """Return the box around the true pixels, as pascal_voc."""
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
 
@@ -64,12 +64,12 @@ def test_boxes_and_masks_are_where_the_paint_is(operations, magnitude):
             result = augment(operations, magnitude, box, seed, num_ops=len(operations))
             image, mask = result["image"] > 127, result["mask"]
             assert set(np.unique(mask)) <= {0, 7}
-            assert ((mask == 7) != image).sum() <= 0.02 * area + 8  # the edges, at most
+            assert ((mask == 7) != image).sum() <= 0.02 * area + 8  # only at the edges
             if len(result["bboxes"]):
                 kept += 1
                 slack = (result["bboxes"][0, :4] - bounds(image)) * OUTWARDS
-                # All paint is in the box. The box may be larger where a sharp corner, cut off by
-                # the border, is too thin to fill a pixel.
+                # All paint is in the box. The box may be larger, where the border of the image
+                # leaves a sharp corner too thin to fill a pixel.
                 assert (slack > -1).all()
                 assert (slack < 3).all()
                 assert image.sum() >= 0.09 * area
@@ -87,7 +87,7 @@ def test_keypoints_are_where_the_paint_is(operations, magnitude):
             result = augment(operations, magnitude, spot, seed, [(x, y)], len(operations))
             keypoint = result["keypoints"][0]
             if not all(keypoint > 6) or not all(keypoint < np.array([WIDTH, HEIGHT]) - 6):
-                continue  # the spot may be cut
+                continue  # the border may cut the spot
             spots += 1
             rows, columns = np.nonzero(result["image"] > 127)
             centre = columns.mean() + 0.5, rows.mean() + 0.5

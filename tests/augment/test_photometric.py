@@ -10,7 +10,7 @@ from progressive.augment import photometric
 @pytest.fixture(params=["colour", "grey", "one value"])
 def image(request: pytest.FixtureRequest, photo: np.ndarray) -> np.ndarray:
     if request.param == "colour":
-        # Not the full range, or autocontrast would have nothing to do.
+        # Not the full range, so that autocontrast has something to do.
         return (photo // 2 + 40).astype(np.uint8)
     if request.param == "grey":
         return np.ascontiguousarray(photo[..., 0] // 2 + 40)

@@ -37,7 +37,7 @@ def test_so_many_operations_are_drawn_and_all_sixteen_occur(photo, num_ops):
         drawn = transform.get_applied_params()
         pixel_operations |= {name for name, _ in drawn["pixels"]}
         assert len(drawn["pixels"]) + len(drawn["holes"]) <= num_ops
-    assert len(pixel_operations) == 10  # the other six move or hide
+    assert len(pixel_operations) == 10  # the other six move pixels or hide them
 
 
 def test_only_chosen_operations_are_drawn(photo):
@@ -48,7 +48,9 @@ def test_only_chosen_operations_are_drawn(photo):
 def test_two_magnitudes_give_different_pixels_by_the_same_operations(photo):
     weak, strong = (with_labels(RandAugment(magnitude=m), seed=3) for m in (5, 15))
     pairs = [(apply_image(weak, photo), apply_image(strong, photo)) for _ in range(20)]
-    assert sum(not np.array_equal(a, b) for a, b in pairs) >= 15  # three of sixteen do not change
+    assert (
+        sum(not np.array_equal(a, b) for a, b in pairs) >= 15
+    )  # three of sixteen have no strength
 
 
 def apply_image(compose, image):

@@ -1,4 +1,4 @@
-"""RandAugment in the wrapper that Ultralytics puts around its `augmentations` argument."""
+"""RandAugment inside the wrapper that Ultralytics uses for its `augmentations` argument."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
 
 
 def outline(box):
-    """Points all around a box, dense as the loader makes them."""
+    """Return points all around a box, as dense as in the loader."""
     x0, y0, x1, y1 = box
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
     steps = np.linspace(0, 1, 50, endpoint=False, dtype=np.float32)[:, None]
@@ -29,7 +29,7 @@ def outline(box):
 
 
 def labels(segments=False, keypoints=False):
-    """A sample as the loader holds it: three boxes, each painted in a colour of its own."""
+    """Return a sample as in the loader: three boxes, each painted in its own colour."""
     image = np.zeros((160, 240, 3), np.uint8)
     for box, colour in zip(BOXES, COLOURS, strict=True):
         image[box[1] : box[3], box[0] : box[2]] = colour
@@ -51,7 +51,7 @@ def labels(segments=False, keypoints=False):
 
 
 def run(seed, magnitude=8, **kinds):
-    """The sample after two geometric operations, in pixels."""
+    """Return the sample after two geometric operations, in pixels."""
     torch.manual_seed(seed)
     transform = RandAugment(2, magnitude, operations=GEOMETRIC, fill=0)
     sample = Albumentations(p=1.0, transforms=[transform])(labels(**kinds))
@@ -75,7 +75,7 @@ def test_boxes_follow_the_image(segments):
         for index, box in zip(sample["cls"][:, 0], instances.bboxes, strict=True):
             rows, columns = np.nonzero(found(sample["img"], index))
             seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-            # Ultralytics makes the box from those points of a segment that are inside.
+            # Ultralytics makes the box from the points of a segment that are inside the image.
             assert box == pytest.approx(seen, abs=4 if segments else 2)
             survivors += 1
     assert survivors > 20
@@ -118,7 +118,7 @@ def test_a_sample_without_objects_passes():
     assert result["img"].shape == (160, 240, 3)
 
 
-def test_the_dictionary_that_a_checkpoint_holds_is_as_good():
+def test_the_dictionary_in_a_checkpoint_gives_the_same_result():
     torch.manual_seed(5)
     transform = RandAugment(2, 8)
     first = Albumentations(p=1.0, transforms=[transform])(labels())

@@ -1,12 +1,18 @@
 """The command line as a user meets it: in a process of its own, from an empty folder."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from progressive.config.keys import GROUPS, KEYS
+from progressive.config.complaints import keys
+from progressive.config.model import GROUPS, Config
+
+DRY = ("device=cpu", "dry_run=true")
 
 
 def progressive(*arguments, cwd):
@@ -21,9 +27,7 @@ def progressive(*arguments, cwd):
 
 def test_dry_run_prints_the_plan_quickly_and_writes_nothing(tmp_path):
     started = time.monotonic()
-    done = progressive(
-        "stages=4", "size.min=320", "size.max=640", "device=cpu", "dry_run=true", cwd=tmp_path
-    )
+    done = progressive("stages=4", "size.min=320", "size.max=640", *DRY, cwd=tmp_path)
     assert time.monotonic() - started < 3
     assert (done.returncode, done.stderr) == (0, "")
     for cell in ("320", "416", "544", "640", "Pixel cost: 0.60"):
@@ -53,14 +57,30 @@ def test_planning_does_not_import_torch(tmp_path, backbone):
         ("size.max=300",),
         ("backbone=resnet1",),
         ("backbone=timm", "backbone.name=resnet1", "dry_run=true"),
-        ("backbone=timm", "backbone.name=vit_tiny_patch16_224"),  # all its maps are at stride 16
         ("train.rect=true",),
         ("data=no/such.yaml",),
         ("data=digit",),
         ("resume=no/such/run",),
         ("hydra.nonsense=1",),
+        ("stages=[1",),
+        ("stages=1,2",),
+        ("--nonsense",),
+        ("--cfg", "jobs"),
+        ("--conf", "ambiguous"),
+        ("--resolve",),
+        ("--shell-completion",),
+        ("--config-dir", "nowhere", "dry_run=true"),
+        ("hydra.searchpath=[file:///nowhere]", "dry_run=true"),
+        ("hydra.run.dir=my/run", "stages=0"),
+        # All its maps are at stride 16, which shows when it is built.
+        ("hydra.run.dir=my/run", "backbone=timm", "backbone.name=vit_tiny_patch16_224"),
+        ("hydra.run.dir=my/run", "output=run"),
         ("-m", "stages=1,0"),
         ("-m", "seed=0,1", "size.max=100"),
+        ("-m", "data=digits,blur"),
+        ("-m", "seed=0,1", "hydra.sweep.subdir=same"),
+        ("-m", "seed=interval(0,1)"),
+        ("-m", "head=glob(yolov8*)", "backbone=resnet50,resnet5"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_line(arguments, tmp_path):
@@ -75,20 +95,139 @@ def test_bad_input_ends_with_2_and_one_line(arguments, tmp_path):
 def test_help_explains_every_key(tmp_path):
     done = progressive("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for name, key in KEYS.items():
-        assert name in done.stdout
-        assert key.help in done.stdout
+    for name, field in keys(Config).items():
+        assert f"  {name} " in done.stdout
+        assert field.description in done.stdout
     assert all(sentence in done.stdout for sentence in GROUPS.values())
+    assert "\nmachine: cpu, gpu\n" in done.stdout
 
 
-def test_cfg_job_shows_the_configuration(tmp_path):
-    done = progressive("--cfg", "job", "stages=2", "device=cpu", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "stages: 2" in done.stdout
+MINE = ("schedule=mine", *DRY)
+
+#: What Hydra offers, and how often what then shows.
+HYDRA = {
+    "--hydra-help": (("--hydra-help",), "== Flags ==", 1),
+    "--version": (("--version",), "Hydra 1.", 1),
+    "--info": (("--info",), "Config search path", 1),
+    "--info searchpath": (("--info", "searchpath"), "/conf", 1),
+    "--info defaults": (("--info", "defaults", "machine=gpu"), "backbone/for_gpu", 2),
+    "--shell-completion": (("--shell-completion", "install=bash"), "complete -o nospace", 1),
+    "--cfg job": (("--cfg", "job", "stages=2", "device=cpu"), "stages: 2\n", 1),
+    "--cfg hydra": (("--cfg", "hydra"), "searchpath: []\n", 1),
+    "--package": (("--cfg", "job", "-p", "size", "machine=cpu"), "# @package size\nmin: 96", 1),
+    "--resolve": (("--cfg", "job", "--resolve", "machine=cpu", "batch=5"), "nbs: 5\n", 1),
+    "--cfg -m": (("--cfg", "job", "-m", "seed=0,1", "stages=1,2"), "stages: 2\n", 2),
+    "--cfg -m --resolve": (
+        ("-m", "--cfg", "job", "--resolve", "-p", "train", "batch=5,6", "machine=cpu"),
+        "# batch=6 machine=cpu\n# @package train\noptimizer: AdamW\nlr0: 0.003\nnbs: 6\n",
+        1,
+    ),
+    "sweep": (("stages=1,2", "-m", "seed=0,1", *DRY), "Pixel cost:", 4),
+    "range": (("-m", "seed=range(0,3)", *DRY), "Pixel cost:", 3),
+    "glob": (("-m", "head=glob(yolov8*)", *DRY), "yolov8x with", 1),
+    "hydra.mode": (("hydra.mode=MULTIRUN", "seed=0,1", *DRY), "Pixel cost:", 2),
+    "~key": (("~durations", "~train.nbs", "~dropout", *DRY), "Pixel cost:", 1),
+    "+experiment": (("+experiment=resnet50_progressive", *DRY), "yolov8n with resnet50", 1),
+    "experiment": (("experiment=resnet50_progressive", *DRY), "yolov8n with resnet50", 1),
+    "--config-dir": (("--config-dir", "my_conf", *MINE), "2/2", 1),
+    "hydra.searchpath": (("hydra.searchpath=[my_conf]", *MINE, "machine=mine"), "batch 2\n", 1),
+    "file://": (("hydra.searchpath=[file://HERE/my_conf]", *MINE), "2/2", 1),
+    "hydra.run.dir": (("hydra.run.dir=my/run", *DRY), "Pixel cost:", 1),
+    "interpolation": (("output=${hydra:job.name}", *DRY), "Pixel cost:", 1),
+}
+
+
+@pytest.fixture
+def my_conf(tmp_path):
+    """A user's own options, in two of our groups."""
+    options = {
+        "schedule": "stages: 2\ndurations: [3, 1]\ndrop_path: 0.2\n",
+        "machine": "epochs: 8\nbatch: 2\nworkers: 0\nsize: {min: 32, max: 64}\n",
+    }
+    for group, text in options.items():
+        (tmp_path / "my_conf" / group).mkdir(parents=True)
+        (tmp_path / "my_conf" / group / "mine.yaml").write_text(f"# @package _global_\n{text}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", HYDRA)
+def test_hydras_own_options_work(name, my_conf):
+    arguments, shown, times = HYDRA[name]
+    given = [argument.replace("HERE", str(my_conf)) for argument in arguments]
+    done = progressive(*given, cwd=my_conf)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(shown) == times
+    sweeps = {"-m", "hydra.mode=MULTIRUN"} & set(arguments) and "--cfg" not in arguments
+    assert {path.name for path in my_conf.iterdir()} == {"my_conf", *(["runs"] if sweeps else [])}
+
+
+def test_options_of_ones_own_are_suggested(my_conf):
+    done = progressive("--config-dir", "my_conf", "schedule=mein", cwd=my_conf)
+    assert done.stderr == "progressive: schedule=mein: did you mean mine?\n"
+    assert done.returncode == 2
+
+
+def test_a_sweep_goes_where_hydra_is_told(tmp_path):
+    where = ("hydra.sweep.dir=sweep", "hydra.sweep.subdir=seed-${seed}")
+    done = progressive("-m", "seed=3,4", *where, *DRY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "sweep").iterdir()} == {
+        "multirun.yaml",
+        "seed-3",
+        "seed-4",
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep"}
+
+
+def test_a_listing_that_is_cut_off_starts_nothing(tmp_path):
+    listing = f"{sys.executable} -m progressive.run --cfg job -m 'seed=range(0,100)'"
+    subprocess.run(["bash", "-c", f"{listing} 2>&1 | head -1"], cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweep_runs_every_combination(tmp_path):
-    done = progressive("stages=1,2", "-m", "seed=0,1", "device=cpu", "dry_run=true", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Pixel cost:") == 4
+SCRIPT = Path(sys.executable).with_name("progressive")
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed")
+def test_bash_completes_keys_and_options(tmp_path):
+    completed = {
+        "size.": "size.max= size.min=",
+        "head=yolov10": " ".join(f"head=yolov10{scale}" for scale in ["", *"blmnsx"]),
+        "schedule=efficientnetv2_s dro": "drop_path. dropout.",
+        "+experiment=res": "+experiment=resnet50_progressive",
+    }
+    script = f"""
+        PATH={SCRIPT.parent}:$PATH
+        eval "$(progressive --shell-completion install=bash)"
+        while read -r COMP_LINE; do
+            COMP_WORDS=($COMP_LINE) COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+            hydra_bash_completion
+            echo "${{COMPREPLY[@]}}"
+        done
+    """
+    # What was typed is read after the script, which is a string and so leaves stdin free.
+    done = subprocess.run(
+        ["bash", "-c", script],
+        input="".join(f"progressive {typed}\n" for typed in completed),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == list(completed.values()), done.stderr
+
+
+#: A callback of Hydra's that tells what a job returned.
+TELL = """
+from hydra.experimental.callback import Callback
+
+class Tell(Callback):
+    def on_job_end(self, config, job_return, **_):
+        print("objective:", job_return.return_value)
+"""
+
+
+def test_a_dry_run_has_no_objective(tmp_path, monkeypatch):
+    (tmp_path / "tell.py").write_text(TELL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    done = progressive(*DRY, "+hydra.callbacks.tell._target_=tell.Tell", cwd=tmp_path)
+    assert "objective: None\n" in done.stdout, done.stderr

@@ -1,9 +1,18 @@
+"""What may be written for each key, what is said of anything else, and what it comes to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
 import pytest
 
 from progressive.config.command_line import compose_config
-from progressive.config.keys import KEYS, ultralytics_defaults
-from progressive.config.model import to_yaml, validate
+from progressive.config.complaints import keys
+from progressive.config.model import Config, read_yaml, to_yaml
+from progressive.config.train_arguments import ultralytics_defaults
 from progressive.errors import ConfigError
+from progressive.run import precheck
 
 CPU = "device=cpu"
 
@@ -17,11 +26,11 @@ CPU = "device=cpu"
         ("stages=0", "stages=0: must be an integer of at least 1"),
         ("stages=four", "stages=four: must be an integer"),
         ("stages=true", "stages=True: must be an integer"),
-        ("stages=40", "stages=40: must not be above epochs=36"),
+        ("stages=40", r"stages=40: must be in 1\.\.36"),
         ("size.min=300", "size.min=300: must not be above size.max=192"),
         (
             "size.max=300",
-            "size.max=300: must be a multiple of the detector's stride 32, such as 288",
+            "size.max=300: must be a multiple of the stride 32, such as 288 or 320",
         ),
         ("size.min=16", "size.min=16: must be an integer of at least 32"),
         ("mixup.max=2", r"mixup.max=2: must be a number in \[0, 1\]"),
@@ -29,10 +38,17 @@ CPU = "device=cpu"
         ("dropout.max=1", r"dropout.max=1: must be a number in \[0, 1\)"),
         ("randaugment.max=99", r"randaugment.max=99: must be a number in \[0, 30\]"),
         ("randaugment.max=nan", "randaugment.max=nan: must be a number"),
-        ("drop_path=1", "drop_path=1: must be a number"),
-        ("drop_path=[0.2,0.1]", "min must not be above max"),
+        ("drop_path=1", r"drop_path=1: must be a number in \[0, 1\)"),
+        ("drop_path=[0.2,0.1]", "drop_path.min=0.2: must not be above drop_path.max=0.1"),
+        ("drop_path=[0,0.1,0.2]", r"drop_path=\[0,0.1,0.2\]: write drop_path.KEY=VALUE"),
+        ("mixup=[0,0.2]", r"mixup=\[0,0.2\]: write mixup.KEY=VALUE"),
+        ("drop_path.max=1", r"drop_path.max=1: must be a number in \[0, 1\)"),
+        ("mixup=0.2", "mixup=0.2: write mixup.KEY=VALUE"),
+        ("size=320", "size=320: write size.KEY=VALUE"),
+        ("train=320", "train=320: write train.KEY=VALUE"),
         ("durations=[1,2]", "must have one weight per stage"),
-        ("durations=4", "durations=4: must be a list of positive numbers"),
+        ("durations=4", r"durations=4: must be a list of positive numbers, as \[4,3,2,1\]"),
+        ("durations=[4,3,2,0]", r"durations=\[4, 3, 2, 0\]: must be a list of positive numbers"),
         ("batch=0", "batch=0: must be an integer of at least 1"),
         ("seed=-1", "seed=-1: must be an integer of at least 0"),
         ("device=gpu", "device=gpu: must be cpu, mps, a GPU such as 0"),
@@ -40,12 +56,18 @@ CPU = "device=cpu"
         ("backbone=efficientnetv2_x", "backbone=efficientnetv2_x: did you mean efficientnetv2_"),
         ("backbone.width=0", r"backbone.width=0: must be a number in \(0, 1\]"),
         ("backbone.pretrained=1", "backbone.pretrained=1: must be true or false"),
-        ("backbone.pretrained=true", "needs a whole backbone, not width 0.5"),
+        (
+            "backbone.pretrained=true",
+            "backbone.width=0.5, backbone.depth=0.5: weights need the whole backbone; "
+            "leave both at 1, as backbone=efficientnetv2_b0 does",
+        ),
         ("backbone.name=resnet1", "backbone.name=resnet1: did you mean resnet1?52"),
-        ("backbone.name=resnet50", "backbone.width=0.5, backbone.depth=0.5: must both be 1, since"),
+        (
+            "backbone.name=resnet50",
+            "backbone.width=0.5, backbone.depth=0.5: resnet50 has no fractions of width or depth",
+        ),
         ("backbone=timm", "backbone.name: missing; give the name of a timm model"),
-        ("backbone.weights=none.pth", "backbone.weights=none.pth: no such file"),
-        ("backbone.weights=weights.zip", "must be a file ending in .safetensors"),
+        ("backbone.weights=weights.zip", "must be a file ending in .safetensors, .pth, .pt, .bin"),
         ("head=yolov10q", "head=yolov10q: did you mean yolov10"),
         ("head.scale=q", "head.scale=q: yolov10 comes as n, s, m, b, l, x"),
         ("schedule=efficientnet_s", "schedule=efficientnet_s: did you mean efficientnetv2_s?"),
@@ -56,14 +78,23 @@ CPU = "device=cpu"
         ("train.imgsz=3", "train.imgsz=3: use size.max instead"),
         ("cache=ram", "cache=ram: keeps images at the size"),
         ("cache=true", "cache=True: keeps images at the size"),
-        ("backbone.variant=3", "backbone.variant=3: efficientnetv2_b0 has none, only prn, csp"),
+        (
+            "backbone.variant=3",
+            "backbone.variant=3: only .* designs have variants, namely prn, csp",
+        ),
         ("cache=dsk", "cache=dsk: did you mean disk?"),
         ("train.cache=disk", "train.cache=disk: use cache instead"),
-        ("train.multi_scale=0.5", "train.multi_scale=0.5: resizes batches at random"),
-        ("train.rect=true", "train.rect=True: fixes the shape of every batch"),
-        ("train.time=1", "train.time=1: changes the number of epochs"),
         ("stages=[1", r"stages=\[1: not an override"),
         ("stages", "stages: not an override; write KEY=VALUE"),
+        ("~stages", "stages: missing; give stages=VALUE"),
+        ("~size", "size: missing; give size.min=VALUE size.max=VALUE"),
+        ("~nothing", "nothing.* does not exist"),
+        ("machine=1", "machine=1: must be one of cpu, gpu"),
+        ("schedule=null", "schedule=null: must be one of default, efficientnetv2_l"),
+        ("hydra.nonsense=1", "hydra.nonsense: unknown key; --cfg hydra shows those of Hydra"),
+        ("+size.mn=3", "size.mn: unknown key; did you mean size.min?"),
+        ("size={mn:3}", "size.mn: unknown key; did you mean size.min?"),
+        ("+sze.min=3", "sze.min: unknown key; did you mean size.min?"),
     ],
 )
 def test_bad_input_is_one_line(override, message):
@@ -113,10 +144,22 @@ def test_any_timm_model_is_a_backbone(name):
             "backbone.name=resnet_18: timm has no model 'resnet_18'; did you mean resnet",
         ),
         ((*TIMM, "backbone.name=hf-hub:some/model"), "timm has no model 'hf-hub:some/model'"),
-        ((*TIMM, "backbone.name=resnet18", "backbone.width=0.5"), "resnet18 cannot be scaled"),
+        (
+            (*TIMM, "backbone.name=resnet18", "backbone.width=0.5"),
+            "backbone.width=0.5, backbone.depth=1.0: resnet18 has no fractions of width or depth; "
+            "leave both at 1, as backbone=timm does",
+        ),
+        (
+            (CPU, "backbone=elan", "backbone.variant=csp"),
+            "backbone.variant=csp: elan has no such variant; the number of stacks in each stage",
+        ),
+        (
+            (CPU, "backbone=resnet50", "backbone.pretrained=true", "backbone.weights=w.pth"),
+            "backbone.weights=w.pth: give either pretrained or weights, not both",
+        ),
         (
             (CPU, "backbone=elan", "backbone.pretrained=true"),
-            "backbone.pretrained=True: nobody publishes weights of elan",
+            "backbone.pretrained=True: elan has no published weights; give backbone.weights=FILE",
         ),
     ],
 )
@@ -161,21 +204,162 @@ def test_ultralytics_defaults_are_read_without_importing_it():
         [],
         ["durations=[4,3,2,1]", "drop_path=[0,0.2]", "device=[0,1]", "head=yolov8x"],
         ["backbone=timm", "backbone.name=resnet18"],
+        ["backbone=resnet50", "backbone.weights=somewhere/weights.pth", "data=2024"],
     ],
 )
-def test_yaml_round_trip(overrides):
-    import yaml
-
+def test_yaml_round_trip(overrides, tmp_path):
     config = compose_config(overrides)
-    assert validate(yaml.safe_load(to_yaml(config))) == config
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert read_yaml(tmp_path / "config.yaml") == config
+
+
+#: As written before `merge_batches` was a key and drop path a section.
+EARLIER = """
+task: detect
+data: digits
+stages: 2
+epochs: 7
+durations: [4, 3]
+size: {min: 96, max: 192}
+randaugment: {min: 0, max: 5}
+mixup: {min: 0.0, max: 0.1}
+dropout: {min: 0.0, max: 0.1}
+drop_path: DROP_PATH
+batch: 16
+val_every: null
+seed: 0
+device: cpu
+cache: null
+workers: 0
+backbone: {source: catalog, name: efficientnetv2_b0, width: 0.5, depth: 0.5, variant: null,
+  pretrained: false, weights: null}
+head: {name: yolov10, scale: n}
+output: null
+resume: null
+dry_run: false
+train: {optimizer: AdamW, nbs: 16}
+"""
+
+
+@pytest.mark.parametrize(("written", "rates"), [("0.2", (0.2, 0.2)), ("[0.0, 0.2]", (0, 0.2))])
+def test_runs_of_earlier_versions_are_read_as_they_began(tmp_path, written, rates):
+    file = tmp_path / "config.yaml"
+    file.write_text(EARLIER.replace("DROP_PATH", written))
+    config = read_yaml(file)
+    assert config.merge_batches is False
+    assert tuple(stage.drop_path_rate for stage in config.schedule().stages) == rates
+    assert [stage.stop_epoch for stage in config.schedule().stages] == [4, 7]
+
+
+def test_one_number_or_a_pair_stands_for_both_ends_of_drop_path():
+    def rates(*overrides):
+        stages = compose_config([CPU, *overrides]).schedule().stages
+        return stages[0].drop_path_rate, stages[-1].drop_path_rate
+
+    assert rates("drop_path=0.2") == (0.2, 0.2)
+    assert rates("drop_path=[0,0.2]") == (0, 0.2)
+    assert rates("drop_path.max=0.1") == (0, 0.1)
+    assert rates("schedule=efficientnetv2_s", "drop_path.min=0.1") == (0.1, 0.2)
+
+
+def test_a_knob_without_values_is_not_used():
+    schedule = compose_config([CPU, "~mixup", "~dropout"]).schedule()
+    assert not schedule.uses("mixup")
+    assert not schedule.uses("dropout_rate")
+    assert schedule.uses("randaugment_magnitude")
+
+
+def test_a_knob_that_may_be_left_to_its_host():
+    assert not compose_config([CPU]).schedule().uses("mosaic")
+    # Also where a preset does not mention it.
+    given = ("schedule=efficientnetv2_s", "mosaic.min=0", "mosaic.max=1")
+    stages = compose_config([CPU, *given]).schedule().stages
+    assert (stages[0].mosaic, stages[-1].mosaic) == (0, 1)
+
+
+def test_a_row_in_the_table_of_knobs_is_enough():
+    # In a process of its own, where the row is there before the configuration reads the table.
+    code = """
+from progressive import schedule
+
+schedule.KNOBS += (schedule.Knob("glow", "glow", "glow", "how much; up to 2", 2.0, unused=None),)
+schedule.ProgressiveSchedule.linear = lambda **given: print(given.get("glow", "left out"))
+
+from progressive.config.command_line import compose_config
+from progressive.config.help import help_text
+
+for overrides in ([], ["~glow"], ["glow.min=0", "glow.max=2"], ["glow.max=2"], ["glow.min=0"],
+                  ["glow.min=0", "glow.max=3"], ["glow.min=high", "glow.max=2"]):
+    try:
+        compose_config(["device=cpu", *overrides])
+    except ValueError as error:
+        print(error)
+print("Glow in the first stage: how much; up to 2." in help_text())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "left out",
+        "left out",
+        "(0.0, 2.0)",
+        "glow.min=None: must be a number too where glow.max is",
+        "glow.max=None: must be a number too where glow.min is",
+        "glow.max=3: must be a number in [0, 2]",
+        "glow.min=high: must be a number in [0, 2]",
+        "True",
+    ], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.multi_scale=0.5"], "train.multi_scale=0.5: resizes batches at random"),
+        (["train.rect=true"], "train.rect=True: fixes the shape of every batch"),
+        (["train.time=1"], "train.time=1: changes the number of epochs"),
+        (["train.mixup=0.5"], "train.mixup=0.5: the schedule sets mixup in every stage"),
+        (
+            ["backbone=resnet50", "backbone.weights=none.pth"],
+            "backbone.weights=none.pth: no such file",
+        ),
+        (["data=no/such.yaml"], "no/such.yaml: data: does not exist"),
+        (["device=7"], "device=7: torch finds"),
+    ],
+)
+def test_what_is_checked_before_training(overrides, message):
+    config = compose_config(["machine=cpu", *overrides])
+    with pytest.raises(ValueError, match=message) as error:
+        precheck(config)
+    assert "\n" not in str(error.value)
 
 
 def test_resume_takes_its_settings_from_the_run():
     with pytest.raises(ConfigError, match="stages: cannot be changed by resume"):
         compose_config(["resume=somewhere", "stages=3"])
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: cannot be changed by resume"):
+        compose_config(["resume=somewhere", "hydra.run.dir=elsewhere"])
     assert compose_config(["resume=somewhere", "workers=2"]).resume == "somewhere"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "backbone", "epochs"),
+    [
+        (["machine=gpu", "device=cpu"], "efficientnetv2_s", 100),
+        (["machine=cpu", "device=0"], "efficientnetv2_b0", 36),
+        (["device=0"], "efficientnetv2_s", 100),
+        (["device=0", "backbone=resnet50"], "resnet50", 100),
+        (["device=0", "device=cpu"], "efficientnetv2_b0", 36),
+    ],
+)
+def test_machine_follows_the_device_unless_it_is_named(overrides, backbone, epochs):
+    config = compose_config(overrides)
+    assert (config.backbone.name, config.epochs) == (backbone, epochs)
+
+
 def test_every_key_is_explained_in_a_sentence():
-    for name, key in KEYS.items():
-        assert key.help.endswith("."), name
+    for name, field in keys(Config).items():
+        assert field.description
+        assert field.description.endswith("."), name
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        compose_config([CPU]).epochs = 3

@@ -25,14 +25,14 @@ def small_spec() -> DigitsSpec:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Write a data yaml beside a folder of one labelled image in each split."""
+    """Write a data yaml and, next to it, one labelled image for each split."""
 
     def build(text: str = "train: images/train\nval: images/val\nnames: [a, b]\n") -> Path:
         home = tmp_path / "set"
         for split in ("train", "val"):
             for kind in ("images", "labels"):
                 (home / kind / split).mkdir(parents=True, exist_ok=True)
-            # Empty: the checks never open an image.
+            # An empty file, because the checks never open an image.
             (home / "images" / split / "0.png").touch()
             (home / "labels" / split / "0.txt").write_text("0 .5 .5 1 1\n")
         file = home / "data.yaml"

@@ -1,4 +1,4 @@
-"""Every way a folder of images by class can be wrong, and what is said about it."""
+"""Every mistake in a folder of images sorted into classes, and its message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes with two images to train on and one to validate on, all empty files."""
+    """Two classes with two training images and one validation image each, all empty files."""
     home = tmp_path / "pets"
     for split, images in (("train", 2), ("val", 1)):
         for name in ("cat", "dog"):

@@ -1,4 +1,4 @@
-"""Every way a data yaml can be wrong, and what is said about it."""
+"""Every mistake in a data yaml, and its message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from progressive.data import DatasetError, check_dataset
-from progressive.data.images import IMAGE_FORMATS, label_path
 
 Make = Callable[..., Path]
 BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd" / "bccd.yaml"
@@ -62,7 +61,7 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
     ("text", "field", "part"),
     [
         (SPLITS, "names", "missing; list the class names"),
-        (SPLITS + "name: [a]", "names", "did you mean 'names' by 'name'?"),
+        (SPLITS + "name: [a]", "names", "'names' instead of 'name'?"),
         (SPLITS + "names: []", "names", "is empty"),
         (SPLITS + "names: cat", "names", "must be a list or a mapping, not 'cat'"),
         (SPLITS + "names: {1: a, 2: b}", "names", "has the indices [1, 2]; must be 0 to 1"),
@@ -74,7 +73,7 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
         (SPLITS + "nc: true", "nc", "True must be a whole number"),
         (SPLITS + "nc: .inf", "nc", "inf must be a whole number"),
         ("val: images/val\nnames: [a]", "train", "missing; give a folder"),
-        ("trian: x\nval: images/val\nnames: [a]", "train", "did you mean 'train' by 'trian'?"),
+        ("trian: x\nval: images/val\nnames: [a]", "train", "'train' instead of 'trian'?"),
         ("train: images/train\nnames: [a]", "val", "missing; give a folder"),
         ("train: images/train\nval:\nvalidation: images/val\nnames: [a]", "val", "missing"),
         ("train: 3\nval: images/val\nnames: [a]", "train", "3 must be a folder of images"),
@@ -210,14 +209,6 @@ def test_text_lists(make: Make) -> None:
     assert "holds no image" in refusal(file)
     listing.write_bytes(b"\xff.png")
     assert "cannot be read as UTF-8" in refusal(file)
-
-
-def test_rules_are_those_of_ultralytics() -> None:
-    from ultralytics.data.utils import IMG_FORMATS, img2label_paths
-
-    assert set(IMG_FORMATS) == IMAGE_FORMATS
-    for image in ("/a/images/b/images/c.d.jpg", "/a/c.png", "images/c.png"):
-        assert [label_path(image)] == img2label_paths([image])
 
 
 def test_many_images_are_counted_quickly(make: Make) -> None:

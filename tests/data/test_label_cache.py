@@ -1,4 +1,4 @@
-"""Label caches: those of Ultralytics pass, one with code in it is refused and not executed."""
+"""Label caches of Ultralytics pass; one that contains code is refused and the code does not run."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_a_cache_with_code_is_refused(tiny_data, tmp_path):
         b"",
         b"\x93NUMPY",
         b"\x93NUMPY\x01\x00\x04\x00abcdxyz",
-        pickle.dumps("a pickle without an array around it, which NumPy reads as well"),
+        pickle.dumps("a pickle that is not in an array, which NumPy reads too"),
     ],
 )
 def test_a_damaged_cache_is_refused(content, tmp_path):
     file = tmp_path / "train.cache"
-    refuse_hostile_cache(file)  # there is none
+    refuse_hostile_cache(file)  # does not exist yet
     file.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"train\.cache.*no label cache that can be read"):
+    with pytest.raises(DatasetError, match=r"train\.cache.*is not a readable label cache"):
         refuse_hostile_cache(file)
 
 

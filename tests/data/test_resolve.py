@@ -1,4 +1,4 @@
-"""From the name a user gives to a data set that is safe to hand to Ultralytics."""
+"""`resolve`: from the name that a user gives to a data set that Ultralytics may read."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_near_miss_in_the_working_folder(make: Make, monkeypatch: pytest.Monke
 
 
 def test_ultralytics_reads_what_was_checked(make: Make, tmp_path: Path) -> None:
-    """A relative `path` would make Ultralytics look elsewhere and run `download`."""
+    """With a relative `path`, Ultralytics would look elsewhere and run `download`."""
     from ultralytics.data.utils import check_det_dataset
 
     file = make("path: ../set\n" + SPLITS + HOSTILE)

@@ -1,3 +1,5 @@
+"""Images and boxes in YOLO format."""
+
 from __future__ import annotations
 
 import cv2
@@ -10,7 +12,7 @@ from progressive.data.samples import YoloSamples
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two images of 40x20 px, the first one blue with a box, the second without a label file."""
+    """Two blue images, 40 pixels wide and 20 high: one with a box, one without a label file."""
     images, labels = tmp_path / "images" / "train", tmp_path / "labels" / "train"
     images.mkdir(parents=True)
     labels.mkdir(parents=True)

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Models here are tiny: threads that wait for a busy core cost them ten times their work."""
+    """Use one thread: these models are so small that waiting for more takes ten times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -14,7 +14,7 @@ def settings(model: nn.Module) -> set[tuple[float, float | None]]:
     return {(layer.eps, layer.momentum) for layer in layers}
 
 
-# ResNet's published weights come with PyTorch's defaults, those from TensorFlow with its own.
+# ResNet's published weights use PyTorch's default eps, those from TensorFlow use TensorFlow's.
 @pytest.mark.parametrize(
     ("backbone", "eps"),
     [("resnet50", 1e-5), ("efficientnet_lite0", 1e-3), ("efficientnetv2_b0", 1e-3)],
@@ -28,7 +28,7 @@ def test_ultralytics_leaves_the_backbones_own_eps_alone(backbone, eps):
 def test_features_of_a_detector_are_those_of_the_published_resnet(tmp_path):
     torch.manual_seed(0)
     resnet = timm.create_model("resnet18").eval()
-    # Variances this small are where a wrong eps shows.
+    # With variances this small, a wrong eps changes the features visibly.
     for layer in resnet.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.fill_(1e-2)

@@ -49,7 +49,7 @@ def test_backbones_of_the_paper_are_there():
         ("efficientnetv2_b0", 1, 1, ("tf_efficientnetv2_b0",)),
         ("efficientnetv2_b0", 0.5, 0.5, ("tf_efficientnetv2_b0", 0.5, 0.5)),
         ("efficientnetv2_b3", 1, 1, ("tf_efficientnetv2_b3",)),
-        # a fraction of b3 is one of b0 times the 1.2 and 1.4 that make b3 of it
+        # b3 is b0 with the multipliers 1.2 and 1.4, so a fraction of b3 is b0 times both
         ("efficientnetv2_b3", 0.5, 0.25, ("tf_efficientnetv2_b0", 0.6, 0.35)),
         ("efficientnetv2_b1", 1, 0.5, ("tf_efficientnetv2_b0", 1.0, 0.55)),
         ("efficientnetv2_s", 0.25, 1, ("tf_efficientnetv2_s", 0.25, 1.0)),
@@ -71,6 +71,19 @@ def test_fraction_out_of_range(width, depth):
 def test_fraction_of_a_model_without_multipliers():
     with pytest.raises(ValueError, match="resnet50 has no fractions"):
         BackboneSpec("resnet50", scalable=False).layer(width=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "message"),
+    [
+        ("elan", 1.5, "variant=1.5: elan has no such variant; the number of stacks"),
+        ("darknet53", 1, "variant=1: darknet53 has no such variant; there is none"),
+        ("resnet50", 1, "only the gradient-path designs have variants, namely prn, cspdarknet53"),
+    ],
+)
+def test_variants_are_checked_without_torch(name, variant, message):
+    with pytest.raises(ValueError, match=message):
+        backbone_spec(name).layer(variant=variant)
 
 
 def test_scales_that_ultralytics_ships():

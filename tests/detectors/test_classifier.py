@@ -1,4 +1,4 @@
-"""Image classifiers on the backbones of the catalog, and on any of timm."""
+"""Image classifiers on backbones of the catalog and of timm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from progressive.detectors import build_classifier
 
-#: Published parameters with 1000 classes; timm counts the same.
+#: Published numbers of parameters with 1000 classes, the same as in timm.
 PUBLISHED = {
     "efficientnetv2_b0": 7_139_704,
     "efficientnetv2_b1": 8_141_052,

@@ -1,4 +1,4 @@
-"""Every head of the catalog, at every scale that Ultralytics ships, on backbones of each family."""
+"""Every head of the catalog at every scale, on a backbone of each family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from progressive.detectors.graft import load_yaml
 SMALLEST = [(head, scales[0]) for head, scales in HEADS.items()]
 LARGER = [(head, scale) for head, scales in HEADS.items() for scale in scales[1:]]
 
-#: A backbone of each family, and how much of it: a quarter where that can be had.
+#: A backbone of each family, with a quarter of its width and depth where that is possible.
 BACKBONES = [
     ("efficientnetv2_b0", {"width": 0.25, "depth": 0.25}),
     ("efficientnet_b0", {"width": 0.25, "depth": 0.25}),
@@ -29,7 +29,7 @@ def small(head: str, scale: str, backbone: str, part: dict[str, float]) -> YOLO 
 
 
 def check_strides(detector: YOLO | RTDETR) -> None:
-    """Check the maps that the head reads, and what it believes their strides are."""
+    """Check the maps that the head reads, and the strides that it has stored."""
     read: list[torch.Tensor] = []
     head = detector.model.model[-1]
     hook = head.register_forward_pre_hook(lambda module, args: read.extend(args[0]))
@@ -37,7 +37,7 @@ def check_strides(detector: YOLO | RTDETR) -> None:
         detector.model.eval()(torch.zeros(1, 3, 64, 96))
     hook.remove()
     assert [tuple(x.shape[2:]) for x in read] == [(8, 12), (4, 6), (2, 3)]
-    if not isinstance(detector, RTDETR):  # Ultralytics sets 32 for RT-DETR without looking
+    if not isinstance(detector, RTDETR):  # Ultralytics always sets 32 for RT-DETR
         assert head.stride.tolist() == [8, 16, 32]
 
 

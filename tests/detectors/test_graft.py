@@ -30,7 +30,7 @@ def sources(model: dict) -> list[int | list[int]]:
 def test_yolov8():
     model = graft("yolov8", "s", LAYER, (24, 56, 96))
     assert model["backbone"] == [*FRONT, [-1, 1, "SPPF", [1024, 5]]]
-    # 6 and 4 become the maps at strides 16 and 8, 9 the SPPF, and the head moves up by five
+    # 6 and 4 become the maps at strides 16 and 8, 9 becomes the SPPF, the rest moves by five
     assert model["head"] == [
         [-1, 1, "nn.Upsample", ["None", 2, "nearest"]],
         [[-1, 2], 1, "Concat", [1]],
@@ -88,7 +88,7 @@ def test_rtdetr_reads_single_layers_and_relative_pairs():
 
 def test_relative_index_that_reaches_into_the_old_backbone():
     model = load_yaml("yolov8", "n")
-    model["head"][1][0] = [-1, -5]  # the layer two before the SPPF's input: still number 6
+    model["head"][1][0] = [-1, -5]  # still layer 6
     assert graft(model, "n", LAYER, (24, 56, 96))["head"][1][0] == [-1, 2]
 
 

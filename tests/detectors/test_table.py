@@ -1,4 +1,4 @@
-"""What backbones cost and hand out, against published numbers (timm 1.0.31)."""
+"""Parameters and feature maps of backbones, compared with published numbers (timm 1.0.31)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ SCALED = [f"efficientnet_b{i}" for i in range(1, 8)]
 
 @pytest.mark.parametrize("name", SCALED)
 def test_multipliers_of_b0_make_the_larger_efficientnets(name):
-    """The function of timm's that takes the multipliers is private, so hold on to what it does."""
+    """The function of timm that accepts multipliers is private, so its results are checked."""
     spec = BACKBONES[name]
     multipliers = (("channel_multiplier", spec.width), ("depth_multiplier", spec.depth))
     with torch.device("meta"):
@@ -30,7 +30,7 @@ def test_multipliers_of_b0_make_the_larger_efficientnets(name):
         ("mobilenetv3_small_050", (16, 24, 288)),
         ("regnetx_002", (56, 152, 368)),
         ("vgg11", (512, 512, 512)),  # has no stochastic depth
-        ("hrnet_w18_small", (256, 512, 1024)),  # has classes of features of its own
+        ("hrnet_w18_small", (256, 512, 1024)),  # has its own kind of features
     ],
 )
 def test_maps_of_other_families(model, channels):

@@ -18,7 +18,7 @@ NAME = "tf_efficientnetv2_b0"
 def classifier() -> torch.nn.Module:
     torch.manual_seed(1)
     model = timm.create_model(NAME)
-    for module in model.modules():  # as if trained: statistics that a forgotten buffer would miss
+    for module in model.modules():  # as after training, so that a forgotten buffer matters
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 2)
@@ -77,7 +77,7 @@ def test_every_key_that_does_not_fit_is_listed(features):
         del state[key]
     with pytest.raises(WeightsError) as error:
         load_weights(features, state, "my.pth")
-    # Of three BatchNorm layers; their counters of batches are not asked for.
+    # Three BatchNorm layers; their counters of batches are not needed.
     kinds = ("weight", "bias", "running_mean", "running_var")
     missing = ", ".join(f"blocks.5.0.bn{i}.{kind}" for i in (1, 2, 3) for kind in kinds)
     assert str(error.value) == (

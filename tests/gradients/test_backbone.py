@@ -16,7 +16,7 @@ def test_stages_of_darknet53():
     stages = stages_of("darknet53")
     assert list(stages) == [2, 4, 8, 16, 32, None]
     assert [stage.layers for stage in stages.values()] == [4, 5, 17, 17, 9, 52]
-    # eight blocks of two behind a convolution of stride 2
+    # eight blocks of two layers, after a convolution of stride 2
     assert stages[8].shortest == (1, 2)
     assert stages[8].longest == (1, 17)
     assert stages[None].longest == (1, 52)
@@ -38,14 +38,14 @@ def test_masks_act_on_channels_and_leave_paths_between_layers():
 def test_stacks_of_elan_lengthen_only_the_longest_path(stacks, longest):
     stages = stages_of("elan", variant=stacks)
     for stride in (8, 16, 32):
-        assert stages[stride].shortest == (1, 4)  # the farthest starts the downsampling
+        assert stages[stride].shortest == (1, 4)  # the first layer of the downsampling has 4
         assert stages[stride].longest == (1, longest)
 
 
 @pytest.mark.parametrize(
     ("fusion", "shortest", "longest"),
-    # Farthest from the end: the 1x1 of the last block by the shortest paths, by the longest the
-    # convolution of stride 2, then entry, 16 layers in blocks, and two transitions or one.
+    # The shortest path is longest for the 1x1 convolution of the last block. The longest path goes
+    # through one or two transitions, 16 layers in blocks, entry, and the convolution of stride 2.
     [("csp", 4, 20), ("first", 3, 19), ("last", 3, 19)],
 )
 def test_fusions_of_cspdarknet53(fusion, shortest, longest):
@@ -64,10 +64,10 @@ def test_the_network_is_counted_from_all_three_maps():
 @pytest.mark.parametrize(
     ("name", "layers", "longest"),
     [
-        # Two blocks of two in each stage and one layer before them; the shortcuts' layers, which
-        # begin all stages but the first, are beside the blocks.
+        # Two blocks of two layers in each stage, after one layer. The layers of the shortcuts, at
+        # the start of all stages but the first, are not on the longest path.
         ("timm:resnet18", 20, {2: 1, 4: 4, 8: 4, 16: 4, 32: 4, None: 17}),
-        # Blocks of three; the first layer behind stride 4, 8 and 16 still writes at that stride.
+        # Blocks of three layers. The first layer after stride 4, 8 and 16 still has that stride.
         ("resnet50", 53, {2: 1, 4: 10, 8: 12, 16: 18, 32: 8, None: 49}),
         ("efficientnetv2_b0", 90, {2: 2, 4: 4, 8: 5, 16: 40, 32: 39, None: 90}),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from progressive.config.complaints import keys
 from progressive.errors import ConfigError
 from progressive.gradients import command as gradients
 
@@ -47,7 +48,7 @@ def test_command_prints_json_and_nothing_else(command, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "backbone: missing; give backbone=NAME"),
+        ((), "backbone: missing; give backbone=VALUE"),
         (("elan",), "elan: not an override; write KEY=VALUE"),
         (("backbne=elan",), "backbne: unknown key; did you mean backbone?"),
         (("backbone=elan", "stop=identiti"), "stop=identiti: did you mean identity?"),
@@ -109,12 +110,12 @@ def test_mistakes_are_told_before_torch_is_loaded(tmp_path):
 
 def test_the_spelling_of_timm_models_in_progressive_run_is_understood():
     found = gradients.parse(["backbone=timm", "backbone.name=resnet18"])
-    assert (found["backbone"], found["output"]) == ("timm:resnet18", "gradients-timm-resnet18.png")
+    assert (found.name, str(found.picture)) == ("timm:resnet18", "gradients-timm-resnet18.png")
 
 
 def test_help_explains_every_key(command, capsys):
     command("--help")
     printed = capsys.readouterr().out
-    for name, key in gradients.KEYS.items():
+    for name, field in keys(gradients.Arguments).items():
         assert f"  {name} " in printed
-        assert key.help in printed
+        assert field.description in printed

@@ -35,7 +35,7 @@ def shortest(paths: GradientPaths) -> list[int]:
     return [found[0] for found in steps(paths)]
 
 
-# The statements of arXiv 2211.04800, on small stacks and by hand.
+# The statements of arXiv 2211.04800, for small stacks and computed by hand.
 
 
 def test_plain_network_has_one_path_to_each_layer():
@@ -82,14 +82,17 @@ def test_residual_stacking_lengthens_only_the_longest_path(blocks, longest):
 
 def test_each_stacked_osa_module_adds_one_to_the_shortest_path_of_every_layer():
     found = [shortest(trace(osa_modules(count), MAP)) for count in (1, 2, 3)]
-    # two convolutions and the transition of each module
+    # the two convolutions and the transition of each module
     assert found == [[2, 2, 1], [3, 3, 2, 2, 2, 1], [4, 4, 3, 3, 3, 2, 2, 2, 1]]
 
 
 @pytest.mark.parametrize(("stacks", "longest"), [(1, 4), (2, 6), (3, 8), (5, 12)])
 def test_stacks_of_elan_add_nothing_to_the_shortest_path(stacks, longest):
     network = trace(ELANStage(8, 4, 8, stacks), MAP).network
-    assert network.shortest == (1, 3)  # transition; halves and ends of stacks; starts of stacks
+    assert network.shortest == (
+        1,
+        3,
+    )  # 1: transition; 2: halves, ends of stacks; 3: starts of stacks
     assert network.longest == (1, longest)
 
 
@@ -126,11 +129,11 @@ def test_stopping_the_blocks_leaves_one_and_two():
     assert trace(OSAModule(8, 4, 8), MAP, "block").network.longest == (1, 2)
 
 
-# What the trace must not be deceived by
+# Networks that are hard to trace.
 
 
 class Gated(nn.Module):
-    """A convolution, a gate made from the global mean, and a part that is detached."""
+    """A convolution, a gate computed from the global mean, and a detached part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +167,7 @@ def test_layers_used_twice_linear_layers_and_standardised_weights():
     assert [(layer.name, layer.timestamps) for layer in paths.layers] == [("0", (2,)), ("0", (1,))]
 
 
-def test_stops_are_put_back_and_hooks_taken_away():
+def test_stops_are_restored_and_hooks_removed():
     network = residuals(2)
     network[0].stop = "block"
     trace(network, MAP, "identity")

@@ -129,6 +129,12 @@ def test_all_four_knobs_act(make_trainer, samples, workers):
 
 
 def test_every_stage_is_in_the_log(make_trainer):
+    mosaic = ProgressiveSchedule.fixed(epochs=4, image_size=64, mosaic=0.5)
+    trainer, _ = make_trainer()
+    ProgressiveCallback(mosaic).attach(trainer)
+    with pytest.raises(InputError, match="mosaic: DetectionDataset has none"):
+        trainer.train()
+
     trainer, _ = make_trainer()
     ProgressiveCallback(SCHEDULE).attach(trainer)
     trainer.train()

@@ -78,7 +78,7 @@ def test_plan_table():
     assert lines[2].split("|")[1:-1] == [
         f"{cell:>{len(head)}}"
         for cell, head in zip(
-            ["1/2 ", "1-2 ", "32 ", "5.0 ", "0.00 ", "0.00 ", "0.00 ", "12.5% "],
+            ["1/2 ", "1-2 ", "32 ", "5.0 ", "0.00 ", "0.00 ", "0.00 ", "- ", "12.5% "],
             lines[0].split("|")[1:-1],
             strict=True,
         )

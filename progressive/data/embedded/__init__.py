@@ -1,4 +1,4 @@
-"""The data sets that need no download, and what suits them. Nothing is generated on import."""
+"""The data sets that need no download. Nothing is generated on import."""
 
 from __future__ import annotations
 
@@ -7,43 +7,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from progressive.data.embedded import blur, digits
+
 
 @dataclass(frozen=True)
 class Embedded:
-    """A data set that is generated on first use."""
+    """A data set that is generated on first use.
+
+    Attributes:
+        task: 'detect' or 'classify'.
+        make: generates the data set if needed and returns its path: the data yaml, or for classify
+            the folder.
+        train_arguments: Ultralytics arguments that suit the data set better than the defaults.
+    """
 
     task: str
-    """'detect' or 'classify'."""
     make: Callable[[], Path]
-    """Return where it is, generating it if needed: a data yaml, or for classify a folder."""
     train_arguments: Mapping[str, object]
-    """Ultralytics arguments that suit it better than the defaults."""
 
 
-def _digits() -> Path:
-    from progressive.data.embedded.digits import digits
-
-    return digits()
-
-
-def _blur() -> Path:
-    from progressive.data.embedded.blur import blur
-
-    return blur()
-
-
+#: The embedded data sets by name.
 EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
     {
         "digits": Embedded(
             "detect",
-            _digits,
-            {"fliplr": 0.0},  # a mirrored digit is no digit
+            digits.digits,
+            {"fliplr": 0.0},  # a mirrored digit is not a digit
         ),
         "blur": Embedded(
             "classify",
-            _blur,
-            # A random crop is enlarged to the image size, which blurs it; an erased rectangle puts
-            # sharp edges into a blurred patch. Blur itself knows no up or down.
+            blur.blur,
+            # Ultralytics enlarges a random crop to the image size, which blurs it, and erases a
+            # rectangle, which adds sharp edges to a blurred patch. Both would change the class. A
+            # vertical flip does not.
             {"scale": 0.0, "erasing": 0.0, "flipud": 0.5},
         ),
     }

@@ -18,9 +18,10 @@ def draw_strokes(rng: np.random.Generator, canvas: np.ndarray, count: tuple[int,
     """Draw lines and blobs onto `canvas`, shape (side, side, 3), float32, in place.
 
     Args:
-        rng: consumed.
+        rng: source of all random numbers.
         canvas: what to draw on.
-        count: fewest and most lines, inclusive; the same again for blobs.
+        count: smallest and largest number of lines, inclusive. The number of blobs has the same
+            range.
     """
     side = canvas.shape[0]
     for _ in range(rng.integers(*count, endpoint=True)):
@@ -37,24 +38,31 @@ def draw_strokes(rng: np.random.Generator, canvas: np.ndarray, count: tuple[int,
 
 
 def _shade(rng: np.random.Generator, canvas: np.ndarray, layer: np.ndarray, most: float) -> None:
-    """Lighten or darken `canvas` in place where `layer`, shape (side, side), is 1."""
+    """Lighten or darken `canvas` in place by up to `most` grey levels, with a random tint.
+
+    Args:
+        rng: source of all random numbers.
+        canvas: shape (side, side, 3), float32.
+        layer: how strongly each pixel is changed, shape (side, side), 0..1.
+        most: largest change of the brightness.
+    """
     amount = rng.uniform(0.4 * most, most) * rng.choice([-1.0, 1.0])
     tint = rng.uniform(-0.25 * most, 0.25 * most, 3)
-    # Only the window the shape touches: most shapes are small, and this is called often.
+    # Only the rectangle around the shape: most shapes are small, and this is called often.
     x, y, width, height = cv2.boundingRect((layer > 0).astype(np.uint8))
     window = np.s_[y : y + height, x : x + width]
     canvas[window] += layer[window][..., None] * (amount + tint).astype(np.float32)
 
 
 def _gradient(rng: np.random.Generator, side: int) -> np.ndarray:
-    """A linear blend between two colours of similar brightness, in a random direction."""
+    """Return a linear blend of two colours of similar brightness, in a random direction."""
     base = (rng.uniform(50, 205) + rng.uniform(-30, 30, 3)).astype(np.float32)
     change = (rng.uniform(-45, 45) + rng.uniform(-20, 20, 3)).astype(np.float32)
     return base + (_along(side, rng.uniform(0, 2 * np.pi)) / side)[..., None] * change
 
 
 def _cloud(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Smooth colour noise: a coarse and a finer random grid, enlarged."""
+    """Return smooth colour noise: the sum of a coarse and a finer random grid, both enlarged."""
     total = np.zeros((side, side, 3), np.float32)
     for cells, strength in ((int(rng.integers(3, 7)), 18.0), (int(rng.integers(12, 32)), 7.0)):
         grid = rng.normal(0, rng.uniform(0.2, 1.0) * strength, (cells, cells, 1))
@@ -65,7 +73,7 @@ def _cloud(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _stripes(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Sinusoidal stripes in a random direction, shape (side, side, 1)."""
+    """Return sinusoidal stripes in a random direction, shape (side, side, 1)."""
     period = rng.uniform(side / 24, side / 4)
     angle, phase = rng.uniform(0, 2 * np.pi, 2)
     wave = np.sin(_along(side, angle) * np.float32(2 * np.pi / period) + np.float32(phase))
@@ -73,6 +81,11 @@ def _stripes(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _along(side: int, angle: float) -> np.ndarray:
-    """Distance of each pixel from the centre along a direction, shape (side, side), float32."""
+    """Return how far each pixel is from the centre along a direction, (side, side), float32.
+
+    Args:
+        side: side of the square, in pixels.
+        angle: the direction, in radians.
+    """
     offset = np.arange(side, dtype=np.float32) - (side - 1) / 2
     return offset * np.float32(np.cos(angle)) + offset[:, None] * np.float32(np.sin(angle))

@@ -1,40 +1,39 @@
-"""The embedded classification data set: blurred against sharp patches of photographs.
+"""The embedded classification data set: blurred and sharp patches of photographs.
 
-`blur()` writes it once into the cache and returns its folder. It needs no download: the
-photographs are in the packages this project depends on. No photograph is in both splits. Every
-patch is there twice, blurred and sharp, with noise and JPEG compression of the same strengths, so
-neither content nor brightness gives the class away. The weakest blur is one pixel wide: at half
-the image size it can hardly be seen, so the image size decides how good a classifier can be.
+`blur()` writes it into the cache once and returns its folder. It needs no download: the photographs
+are part of the packages that this project depends on. No photograph is in both splits. Each patch
+is there twice, blurred and sharp. Both have noise and JPEG compression of the same strength, so
+neither the content nor the brightness reveals the class. The weakest blur has a standard deviation
+of one pixel. It can hardly be seen at half the image size, so the accuracy of a classifier depends
+on the image size.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from progressive.data.embedded.cache import build_once, cache_root
+from progressive.data.embedded.cache import cached
 from progressive.data.embedded.specs import BlurSpec
 
 CLASSES = ("blurred", "sharp")
 SPLITS = ("train", "val")
 
-
+#: The data set that this project reports results on.
 SPEC = BlurSpec()
 
 
 def blur(root: Path | None = None, spec: BlurSpec = SPEC) -> Path:
-    """Return the absolute path of the data set's folder, generating the set if needed.
+    """Return the absolute path of the data set's folder, generating the data set if needed.
 
     Args:
         root: cache folder; by default the one of `cache_root()`.
-        spec: what to generate; the default is the data set this project reports results on.
+        spec: what to generate.
 
     Raises:
         DatasetError: a photograph is missing.
         OSError: the cache folder cannot be written.
     """
-    base = cache_root() if root is None else Path(root).absolute()
-    folder = base / f"blur-{spec.fingerprint()}"
-    return build_once(folder, lambda made: _write(made, spec), lambda found: _complete(found, spec))
+    return cached("blur", spec, root, _write, _complete)
 
 
 def _write(folder: Path, spec: BlurSpec) -> None:
@@ -51,7 +50,7 @@ def _write(folder: Path, spec: BlurSpec) -> None:
         pixels = [source.read() for source in sources]
         shares = [source.share for source in sources]
         for index in range(spec.pairs(split)):
-            # A seed of its own for every pair: no pair depends on how many came before it.
+            # Each pair has its own seed, so it does not depend on how many came before it.
             rng = np.random.default_rng([spec.seed, part, index])
             chosen = rng.choice(len(sources), p=shares)
             pair = cut_pair(rng, spec, pixels[chosen], sources[chosen].scale)
@@ -63,7 +62,7 @@ def _write(folder: Path, spec: BlurSpec) -> None:
 
 
 def _complete(folder: Path, spec: BlurSpec) -> bool:
-    """Whether `folder` holds as many patches of every class as `spec` says."""
+    """Return whether `folder` contains as many patches of each class as `spec` says."""
     return all(
         sum(1 for _ in (folder / split / name).glob("*.jpg")) == spec.pairs(split)
         for split in SPLITS

@@ -1,4 +1,4 @@
-"""Where generated data sets live, and how one is built exactly once."""
+"""Where generated data sets are stored, and how each is built exactly once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+#: Environment variable that sets the cache folder.
 CACHE_VARIABLE = "PROGRESSIVE_CACHE"
+
+#: The dataclass that describes a data set.
+Spec = TypeVar("Spec", bound="DataclassInstance")
 
 
 def cache_root() -> Path:
@@ -25,7 +29,7 @@ def cache_root() -> Path:
     if own := os.environ.get(CACHE_VARIABLE):
         return Path(own).expanduser().absolute()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification says that a relative value is to be ignored.
+    # The XDG specification says that a relative value must be ignored.
     base = xdg if xdg.is_absolute() else Path.home() / ".cache"
     return base / "progressive"
 
@@ -35,17 +39,41 @@ def fingerprint(spec: DataclassInstance) -> str:
     return hashlib.sha256(repr(sorted(asdict(spec).items())).encode()).hexdigest()[:8]
 
 
+def cached(
+    name: str,
+    spec: Spec,
+    root: Path | None,
+    write: Callable[[Path, Spec], None],
+    complete: Callable[[Path, Spec], bool],
+) -> Path:
+    """Return the folder of a data set in the cache, generating the data set if needed.
+
+    Args:
+        name: name of the folder, before the fingerprint of `spec`.
+        spec: everything that the data set depends on.
+        root: cache folder; None for the one of `cache_root()`.
+        write: generates the data set into a folder, which exists and is empty.
+        complete: whether a folder contains the whole data set.
+
+    Raises:
+        OSError: the cache folder cannot be written.
+    """
+    base = cache_root() if root is None else Path(root).absolute()
+    folder = base / f"{name}-{fingerprint(spec)}"
+    return build_once(folder, lambda made: write(made, spec), lambda found: complete(found, spec))
+
+
 def build_once(
     folder: Path, build: Callable[[Path], None], complete: Callable[[Path], bool]
 ) -> Path:
-    """Return `folder`, after `build` has filled it if it was not `complete`.
+    """Return `folder`, after calling `build` to fill it unless it is `complete`.
 
-    The work happens in a temporary sibling that is renamed into place, so `folder` is never seen
-    half made: not by a second process, and not after a crash. Of two processes building at once
-    the first to finish wins and the other uses its result.
+    `build` works in a temporary folder next to `folder`, which is then renamed. So nobody ever sees
+    a half-built `folder`, neither another process nor the next run after a crash. If two processes
+    build at once, the first one to finish wins, and the other one uses its result.
 
     Raises:
-        OSError: the folder cannot be written; the message names it and the variable to set.
+        OSError: the folder cannot be written. The message names it and the variable to set.
     """
     if complete(folder):
         return folder
@@ -54,7 +82,7 @@ def build_once(
         with tempfile.TemporaryDirectory(
             prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
         ) as scratch:
-            # One level down, because a temporary directory itself is private to its user (0700).
+            # A folder inside it, because only its owner may read a temporary directory (mode 0700).
             made = Path(scratch) / folder.name
             made.mkdir()
             build(made)
@@ -65,7 +93,7 @@ def build_once(
 
 
 def unwritable(folder: Path, error: OSError) -> OSError:
-    """Return the error to raise when `folder`, inside the cache, cannot be written."""
+    """Return the error to raise if `folder`, inside the cache, cannot be written."""
     reason = error.strerror or str(error)
     return OSError(
         f"cannot write the data set cache {folder}: {reason}; "
@@ -74,11 +102,10 @@ def unwritable(folder: Path, error: OSError) -> OSError:
 
 
 def _publish(made: Path, folder: Path, complete: Callable[[Path], bool], attempts: int = 3) -> None:
-    """Rename `made` to `folder`, unless a complete `folder` has appeared meanwhile.
+    """Rename `made` to `folder`, unless another process has built a complete `folder` meanwhile.
 
-    An incomplete `folder` (files deleted by hand or by a cleaner of temporary files) is moved
-    next to `made`, to be removed with it. Another process may do the same at the same moment,
-    hence the attempts.
+    If `folder` is incomplete (someone has deleted files from it), it is moved next to `made` and
+    later removed with it. Another process may do the same at the same moment, so try several times.
     """
     for attempt in range(attempts):
         try:

@@ -1,4 +1,4 @@
-"""Encode a generated image."""
+"""Encode a generated image as JPEG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def jpeg(image: np.ndarray, quality: int) -> bytes:
     """Return the JPEG file of an image, shape (height, width, 3), uint8, BGR.
 
-    In memory: unlike `cv2.imwrite`, writing the bytes ourselves raises when it fails.
+    `cv2.imwrite` raises no error when writing fails. Writing these bytes does.
     """
     import cv2
 

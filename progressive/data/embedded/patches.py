@@ -1,7 +1,7 @@
-"""Cut a patch from a photograph, twice: once sharp and once blurred.
+"""Cut a patch from a photograph and blur a copy of it.
 
-Only pixels are made here; files and caching are in `blur.py`. Everything random comes from
-the generator passed in.
+This module makes pixels only. Files and caching are in `blur.py`. All random numbers come from the
+generator that is passed in.
 """
 
 from __future__ import annotations
@@ -16,24 +16,34 @@ import numpy as np
 if TYPE_CHECKING:
     from progressive.data.embedded.specs import BlurSpec
 
+#: Kinds of blur; see `kernel`.
 KINDS = ("gaussian", "defocus", "motion")
+
+#: Side in pixels of the blocks in which texture is measured.
 BLOCK = 16
-"""Side of the blocks, in pixels, in which texture is measured."""
+
+#: Each pixel of a kernel is the mean of this many sample points along each side.
 OVERSAMPLE = 8
-"""Points a pixel of a kernel is sampled at, along each side."""
+
+#: Number of random places that are tried in a photograph before giving up.
 ATTEMPTS = 1000
-"""Places tried in a photograph before it is called too smooth."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The same patch sharp and blurred: shape (side, side, 3), float32, BGR, not yet exposed."""
+    """The same patch sharp and blurred, before `expose`.
+
+    Attributes:
+        sharp: shape (side, side, 3), float32, BGR.
+        blurred: the same.
+        kind: one of `KINDS`.
+        sigma: standard deviation of the blur in pixels; of a motion blur, along its direction.
+    """
 
     sharp: np.ndarray
     blurred: np.ndarray
     kind: str
     sigma: float
-    """Standard deviation of the blur in pixels, along its direction if it has one."""
 
 
 def cut_pair(
@@ -42,10 +52,10 @@ def cut_pair(
     """Cut one textured patch from a photograph and blur a copy of it.
 
     Args:
-        rng: consumed; the pair depends on nothing else that is random.
+        rng: source of all random numbers.
         spec: size of the patch, what counts as texture, and strength of the blur.
         photograph: shape (height, width, 3), uint8, BGR.
-        scale: smallest and largest factor the photograph is reduced by.
+        scale: smallest and largest factor by which the photograph is resized.
 
     Raises:
         ValueError: no place with enough texture was found.
@@ -56,7 +66,7 @@ def cut_pair(
     smallest, largest = np.log(spec.sigma).tolist()
     sigma = math.exp(rng.uniform(smallest, largest))
     blurred = cv2.filter2D(window, -1, kernel(kind, sigma, rng.uniform(0, np.pi)))
-    # Cut after the blur: the borders of a patch are made of what lay beyond them, in both.
+    # Cut after the blur, so that the blur at the border uses the real pixels beyond it.
     inside = np.s_[margin:-margin, margin:-margin]
     return Pair(window[inside], blurred[inside], kind, sigma)
 
@@ -64,22 +74,23 @@ def cut_pair(
 def expose(
     rng: np.random.Generator, spec: BlurSpec, patch: np.ndarray, exposure: float
 ) -> np.ndarray:
-    """Return what a camera would: the patch brightened, with noise, as uint8.
+    """Return the patch as a camera would record it: with exposure and noise, as uint8.
 
-    The noise comes after the blur and alike on sharp and blurred: its absence must tell nothing.
+    Sharp and blurred patches get the same kind of noise, after the blur. Otherwise missing noise
+    would reveal the class.
 
     Args:
-        rng: consumed.
-        spec: how much noise.
-        patch: shape (side, side, 3), float32, 0 to 255.
-        exposure: factor on every pixel.
+        rng: source of all random numbers.
+        spec: strength of the noise.
+        patch: shape (side, side, 3), float32, 0..255.
+        exposure: factor that every pixel is multiplied by.
     """
     noise = rng.standard_normal(patch.shape, np.float32) * np.float32(rng.uniform(*spec.noise))
     return np.clip(patch * np.float32(exposure) + noise, 0, 255).round().astype(np.uint8)
 
 
 def reach(sigma: float) -> int:
-    """Return how many pixels a blur looks to either side: three standard deviations."""
+    """Return how many pixels a kernel extends to each side: three standard deviations."""
     return math.ceil(3 * sigma)
 
 
@@ -87,8 +98,8 @@ def kernel(kind: str, sigma: float, angle: float) -> np.ndarray:
     """Return a blur kernel with sum 1, shape (2 * reach + 1, 2 * reach + 1), float32.
 
     Args:
-        kind: 'gaussian'; 'defocus', the disk a point becomes out of focus, of radius 2 sigma; or
-            'motion', a line of length sqrt(12) sigma and one pixel wide.
+        kind: 'gaussian'; 'defocus', a disk of radius 2 sigma, as a point looks out of focus; or
+            'motion', a line of length sqrt(12) sigma, one pixel wide.
         sigma: standard deviation in pixels; of 'motion', along the line.
         angle: direction of 'motion' in radians.
     """
@@ -107,13 +118,13 @@ def kernel(kind: str, sigma: float, angle: float) -> np.ndarray:
 
 
 def textured_share(patch: np.ndarray, threshold: float) -> float:
-    """Return the share of a patch's blocks that are textured, 0 to 1.
+    """Return the fraction of a patch's blocks that are textured, in 0..1.
 
-    By blocks, because one strong edge through a clear sky would carry the whole patch.
+    Measured in blocks, because one strong edge in a clear sky would make the whole patch count.
 
     Args:
         patch: shape (side, side, 3), float32; side is a multiple of BLOCK.
-        threshold: variance of the Laplacian from which a block counts.
+        threshold: variance of the Laplacian above which a block is textured.
     """
     grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
     rows, columns = (length // BLOCK for length in grey.shape)
@@ -128,7 +139,18 @@ def _textured_window(
     scale: tuple[float, float],
     margin: int,
 ) -> np.ndarray:
-    """Return a reduced cut-out with a textured middle and `margin` more pixels on every side."""
+    """Return a random resized cut-out: a textured patch with `margin` more pixels on each side.
+
+    Args:
+        rng: source of all random numbers.
+        spec: size of the patch and what counts as texture.
+        photograph: as in `cut_pair`.
+        scale: as in `cut_pair`.
+        margin: number of extra pixels.
+
+    Raises:
+        ValueError: no place with enough texture was found.
+    """
     wanted = spec.side + 2 * margin
     height, width = photograph.shape[:2]
     for _ in range(ATTEMPTS):

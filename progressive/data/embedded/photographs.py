@@ -15,24 +15,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph inside an installed package, and how to use it."""
+    """A photograph in an installed package, and how to use it.
+
+    Attributes:
+        package: name that the package is imported by.
+        file: path inside the package.
+        scale: smallest and largest factor by which the photograph is resized. Even the largest is
+            small enough for the result to be really sharp.
+        share: fraction of the patches of its split that are cut from it.
+    """
 
     package: str
     file: str
-    """Path inside the package."""
     scale: tuple[float, float]
-    """Smallest and largest factor it is reduced by: at most as much of it as is really sharp."""
     share: float
-    """Share of its split's patches that are cut from it."""
 
     def path(self) -> Path:
-        """Return where it is, without importing the package.
+        """Return the path of the file, without importing the package.
 
         Raises:
-            DatasetError: the package is not installed or came without the photograph.
+            DatasetError: the package is not installed, or it does not contain the photograph.
         """
         spec = find_spec(self.package)
-        # No origin: an empty folder of that name somewhere on the import path.
+        # There is no origin if only an empty folder of that name is on the import path.
         if spec is not None and spec.origin is not None:
             path = Path(spec.origin).parent / self.file
             if path.is_file():
@@ -43,10 +48,10 @@ class Photograph:
         )
 
     def read(self) -> np.ndarray:
-        """Return its pixels, shape (height, width, 3), uint8, BGR.
+        """Return the pixels, shape (height, width, 3), uint8, BGR.
 
         Raises:
-            DatasetError: it is missing or no image.
+            DatasetError: the file is missing or is not an image.
         """
         import cv2
         import numpy as np
@@ -54,5 +59,5 @@ class Photograph:
         path = self.path()
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
         if pixels is None:
-            raise DatasetError(f"data: {path} is no image; reinstall {self.package}")
+            raise DatasetError(f"data: {path} is not an image; reinstall {self.package}")
         return pixels

@@ -1,7 +1,7 @@
 """Compose one scene: a background, clutter, and digits with tight boxes.
 
-Only drawing happens here; files and caching are in `digits.py`. Everything random comes from
-the generator passed in.
+This module only draws. Files and caching are in `digits.py`. All random numbers come from the
+generator that is passed in.
 """
 
 from __future__ import annotations
@@ -17,38 +17,49 @@ from progressive.data.embedded.backgrounds import background, draw_strokes
 if TYPE_CHECKING:
     from progressive.data.embedded.specs import DigitsSpec
 
+#: Left, top, right, bottom in pixels; right and bottom are exclusive.
 Box = tuple[int, int, int, int]
 
-SAMPLE_SIDE = 8
-SAMPLE_MAX = 16.0
+#: Side in pixels, and largest value, of scikit-learn's digits.
+SAMPLE_SIDE, SAMPLE_MAX = 8, 16.0
+
+#: Coverage from which a pixel counts as ink. Fainter pixels are not drawn, so boxes are tight.
 VISIBLE = 0.15
-"""Coverage from which a pixel counts as ink. Fainter pixels are not drawn, so boxes are tight."""
+
+#: Pixels that stay free between a box and the border of the scene.
 MARGIN = 2
-"""Pixels kept free between a box and the border of the scene."""
+
+#: Number of random places that are tried for a glyph before it is drawn smaller.
 ATTEMPTS = 25
-"""Places tried for a glyph before it is drawn smaller."""
 
 
 @dataclass(frozen=True)
 class Glyph:
-    """A digit, or a piece of one, as drawn in a scene."""
+    """A digit, or a fragment of one, as drawn in a scene.
+
+    Attributes:
+        label: class of the digit; -1 for a fragment, which has no label.
+        sample: index of the handwritten sample that it was drawn from.
+        box: the tightest box around the ink.
+        ink: coverage of each pixel of the box, shape (bottom - top, right - left), 0..1.
+    """
 
     label: int
-    """Class of the digit; -1 for an unlabelled fragment."""
     sample: int
-    """Index of the handwritten sample it was drawn from."""
     box: Box
-    """Left, top, right, bottom in pixels; right and bottom are exclusive."""
     ink: np.ndarray
-    """Coverage of each pixel of the box, shape (bottom - top, right - left), 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An image and the digits in it."""
+    """An image and the digits in it.
+
+    Attributes:
+        image: shape (side, side, 3), uint8, BGR.
+        digits: the labelled digits, without fragments.
+    """
 
     image: np.ndarray
-    """Shape (side, side, 3), uint8, BGR."""
     digits: tuple[Glyph, ...]
 
 
@@ -62,11 +73,11 @@ def compose(
     """Draw one scene.
 
     Args:
-        rng: consumed; the scene depends on nothing else that is random.
+        rng: source of all random numbers.
         spec: sizes, counts and contrasts.
-        samples: all handwritten digits, shape (n, 8, 8), 0 to 16.
+        samples: all handwritten digits, shape (n, 8, 8), 0..16.
         labels: their classes, shape (n,).
-        pool: indices of the samples this scene may use, for digits and for fragments.
+        pool: indices of the samples that may be used, for digits and for fragments.
     """
     canvas = background(rng, spec.side)
     draw_strokes(rng, canvas, spec.strokes)
@@ -74,7 +85,7 @@ def compose(
     fragments = int(rng.integers(*spec.fragments, endpoint=True))
     smallest, largest = np.log(spec.height).tolist()
     heights = np.exp(rng.uniform(smallest, largest, digits + fragments))
-    # Large digits first: a small one always finds room between them, not the other way round.
+    # Large digits first, because a small one still finds room between large ones.
     heights[:digits] = np.sort(heights[:digits])[::-1]
     chosen = rng.choice(pool, digits + fragments, replace=False)
 
@@ -94,23 +105,24 @@ def compose(
 
 
 def render(sample: np.ndarray, height: float, angle: float) -> np.ndarray:
-    """Draw a sample large, smooth and turned.
+    """Enlarge, smooth and rotate a handwritten sample.
 
     Args:
-        sample: shape (8, 8), 0 to 16.
-        height: pixels that the sample's 8 rows become.
-        angle: degrees, counter-clockwise.
+        sample: shape (8, 8), 0..16.
+        height: height in pixels that the 8 rows of the sample are enlarged to.
+        angle: rotation in degrees, counter-clockwise.
 
     Returns:
-        Coverage 0 to 1, cropped to the ink: every border row and column has a pixel of ink.
+        Coverage of each pixel, 0..1, cropped to the ink: the first and last row and column contain
+        ink.
     """
     padded = np.pad(np.asarray(sample, np.float32) / SAMPLE_MAX, 3)
-    # Twice the size, then halved: small digits keep smooth edges.
+    # Draw at twice the size and halve it, so that small digits have smooth edges too.
     side = max(2 * round(height * padded.shape[0] / SAMPLE_SIDE), 4)
     big = cv2.resize(padded, (side, side), interpolation=cv2.INTER_CUBIC)
     turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, 1.0)
     big = cv2.warpAffine(big, turn, (side, side), flags=cv2.INTER_LINEAR)
-    # An edge a little steeper than the blur of the enlargement, as a pen would leave.
+    # Make the edges steeper than the enlargement left them, like those of a pen.
     edge = np.clip((big - 0.3) / 0.4, 0.0, 1.0)
     smooth = edge * edge * (3.0 - 2.0 * edge)
     ink = cv2.resize(smooth, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
@@ -120,9 +132,9 @@ def render(sample: np.ndarray, height: float, angle: float) -> np.ndarray:
 
 
 def scramble(rng: np.random.Generator, sample: np.ndarray) -> np.ndarray:
-    """Return strokes that are no digit: the sample's quarters exchanged and turned.
+    """Return a sample, shape (8, 8), that is not a digit any more.
 
-    Shape (8, 8) in and out. Every quarter leaves its place and is turned by 90 or 270 degrees.
+    Each quarter of the sample moves to another place and is rotated by 90 or 270 degrees.
     """
     half = SAMPLE_SIDE // 2
     quarters = [sample[r : r + half, c : c + half] for r in (0, half) for c in (0, half)]
@@ -132,14 +144,14 @@ def scramble(rng: np.random.Generator, sample: np.ndarray) -> np.ndarray:
 
 
 def paint(canvas: np.ndarray, glyph: Glyph, colour: np.ndarray) -> None:
-    """Lay the glyph's ink over `canvas`, shape (side, side, 3), float32, in place."""
+    """Draw a glyph onto `canvas`, shape (side, side, 3), float32, in place."""
     left, top, right, bottom = glyph.box
     window = canvas[top:bottom, left:right]
     window += glyph.ink[..., None] * (colour - window)
 
 
 def cover(a: Box, b: Box) -> float:
-    """Return the share of the smaller box that lies inside the other, 0 to 1."""
+    """Return the fraction of the smaller box that lies inside the other one, in 0..1."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
@@ -155,7 +167,7 @@ def _place(
     sample: int,
     placed: list[Glyph],
 ) -> Glyph | None:
-    """Find a free place for a glyph, shrinking it as needed; None when the scene is full."""
+    """Find a free place for a glyph and make it smaller if needed; None if the scene is full."""
     angle = rng.uniform(-spec.rotation, spec.rotation)
     while True:
         ink = render(strokes, height, angle)
@@ -180,7 +192,7 @@ def _ink_colour(
     grey = float(under.mean())
     difference = rng.uniform(*spec.contrast)
     darker = rng.random() < 0.5
-    # Keep the drawn contrast where it fits between black and white, else take the other side.
+    # If this contrast does not fit between black and white, use the other direction.
     if (darker and grey < difference) or (not darker and grey > 255 - difference):
         darker = not darker
     target = grey - difference if darker else grey + difference

@@ -1,10 +1,10 @@
 """Gradient-path designs as backbones: Darknet-53, PRN, CSPDarknet-53 and ELAN (arXiv 2211.04800).
 
-Importing this module registers its class with Ultralytics' model parser. The layers are in
-`gradient_path_layers` and `gradient_path_stages`, the networks in `gradient_path_designs`.
+Importing this module registers `GradientPathBackbone` with Ultralytics' model parser. The layers
+are in `layers` and `stages`, the networks in `designs` and `prn`.
 
-What the paper varies in a design is its *variant*, which `build_detector`, `build_classifier` and
-``python -m progressive.gradients`` (as ``backbone.variant``) take:
+The *variant* of a design is what the paper varies in it. It is an argument of `build_detector` and
+`build_classifier`, and of `python -m progressive.gradients` (as `backbone.variant`):
 
 - darknet53 has none;
 - prn: the fraction of the channels whose identity is masked, 0.5 by default;
@@ -12,6 +12,16 @@ What the paper varies in a design is its *variant*, which `build_detector`, `bui
 - elan: the number of stacks in each stage, 2 by default.
 
     build_detector("yolov10", "n", "elan", variant=3)
+
+No backbone of the catalog uses the following networks and layers. They are published too, and tests
+compare the networks with the published numbers of parameters and operations.
+
+- `classifier`: for use from Python: the image classifier of a design, to train weights that
+  `backbone.weights` accepts; `Classifier` is its class.
+- `YOLOv3TinyPRN`: for use from Python: the small detector that PRN was published with.
+- `OSAModule`: for use from Python: one-shot aggregation, the building block of VoVNet.
+- `AsymmetricResidual`: for use from Python: PRN's residual layer for blocks that change the number
+  of channels.
 """
 
 from __future__ import annotations

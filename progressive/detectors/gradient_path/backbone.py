@@ -12,12 +12,23 @@ from progressive.detectors.gradient_path.designs import build_features
 class GradientPathBackbone(nn.Module):
     """A gradient-path design as the backbone of a detector.
 
-    Images are taken as they are, in 0..1: the published networks know no other normalisation.
-    Channel dropout and, in the designs with residual layers, stochastic depth are off until
-    `progressive.regularize` sets their rates.
+    Images are not normalised, as in the published networks. Channel dropout is applied to the
+    feature maps before the neck. Its rate, and that of stochastic depth in the designs with
+    residual layers, is 0 until `progressive.regularize` sets it.
 
-    The arguments are those of a layer in a model yaml; see `build_features` for what they mean and
-    for the InputError they may raise.
+    The arguments are those of a layer in a model yaml.
+
+    Args:
+        design: as in `build_features`.
+        width: as in `build_features`.
+        depth: as in `build_features`.
+        variant: as in `build_features`.
+
+    Attributes:
+        channels: channels of the three maps.
+
+    Raises:
+        InputError: as in `build_features`.
     """
 
     def __init__(
@@ -36,8 +47,8 @@ class GradientPathBackbone(nn.Module):
         """Extract features.
 
         Args:
-            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. A single channel is taken
-                for grey and becomes three.
+            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. (B, 1, H, W) is a grey image,
+                which is expanded to three channels.
 
         Returns:
             Feature maps (B, C, H/s, W/s) for s = 8, 16, 32.
@@ -46,5 +57,5 @@ class GradientPathBackbone(nn.Module):
         return [self.channel_dropout(one) for one in maps]
 
 
-# As for TimmBackbone: the parser resolves names in the globals of its own module.
+# The model parser finds classes in the globals of its own module; there is no other registry.
 tasks.GradientPathBackbone = GradientPathBackbone

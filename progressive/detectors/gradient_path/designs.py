@@ -1,9 +1,9 @@
-"""Whole networks of gradient-path layers, as the authors' published configurations have them.
+"""Whole networks of gradient-path layers, as in the configurations that their authors published.
 
-Darknet-53 and CSPDarknet-53 are darknet53.cfg and csdarknet53.cfg, ELAN is the backbone of
-yolov7.yaml. PRN is Darknet-53 with masked residual layers: arXiv 2211.04800 masks the residual
-layers of the network it starts from, and the other published PRN, YOLOv3-tiny-PRN, has its partial
-residuals in the neck (`gradient_path_prn`).
+Darknet-53 and CSPDarknet-53 are darknet53.cfg and csdarknet53.cfg. ELAN is the backbone of
+yolov7.yaml. PRN is Darknet-53 with masked residual layers, because arXiv 2211.04800 masks the
+residual layers of an existing network. The other published PRN, YOLOv3-tiny-PRN, has its partial
+residuals in the neck; it is in `prn`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import ceil
 import torch
 from torch import nn
 
-from progressive.detectors.catalog import check_fractions
+from progressive.detectors.catalog import check_fractions, check_variant
 from progressive.detectors.gradient_path.layers import (
     MaskedResidual,
     Residual,
@@ -29,7 +29,12 @@ DARKNET_BLOCKS = (1, 2, 8, 8, 4)
 
 
 class Stage(nn.Sequential):
-    """The layers of a network at one stride, which `progressive.gradients` counts together."""
+    """The layers of a network at one stride, which `progressive.gradients` counts together.
+
+    Args:
+        stride: stride of the stage.
+        *layers: the layers, in order.
+    """
 
     def __init__(self, stride: int, *layers: nn.Module) -> None:
         super().__init__(*layers)
@@ -37,18 +42,18 @@ class Stage(nn.Sequential):
 
 
 class Features(nn.Module):
-    """Stages one after the other, of which the last three hand out feature maps.
+    """A sequence of stages that returns the feature maps of the last three.
 
     Args:
-        stages: the last three with strides 8, 16 and 32.
-        channels: of the last three.
+        stages: the stages; the last three have the strides 8, 16 and 32.
+        channels: channels of the last three.
     """
 
     def __init__(self, stages: Sequence[Stage], channels: tuple[int, int, int]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.channels = channels
-        # Block i of n is dropped with i / n of the last block's rate (arXiv 1603.09382).
+        # Block i of n has i / n of the last block's rate (arXiv 1603.09382).
         residuals = [layer for layer in self.modules() if isinstance(layer, Residual)]
         for i, layer in enumerate(residuals, start=1):
             layer.drop_path.depth_fraction = i / len(residuals)
@@ -65,7 +70,11 @@ class Features(nn.Module):
 class Classifier(nn.Module):
     """The image classifier of a design: global average pooling and one linear layer.
 
-    Its state dict has the names of the backbone's `body`, so it can be given as `backbone.weights`.
+    Its state dict has the same names as the backbone's `body`, so `backbone.weights` accepts it.
+
+    Args:
+        features: the stages of the design.
+        classes: number of classes.
     """
 
     def __init__(self, features: Features, classes: int) -> None:
@@ -92,15 +101,15 @@ def build_features(
         variant: what the paper varies in this design; see `gradient_path`.
 
     Raises:
-        InputError: an unknown design, or a fraction or a variant that it cannot have.
+        InputError: the design is unknown, a fraction is out of range, or the design does not have
+            this variant.
     """
     if design not in DESIGNS:
         raise InputError(f"design={design}: must be one of {', '.join(DESIGNS)}")
     check_fractions(width, depth)
+    check_variant(design, variant)
     if variant is None:
         return DESIGNS[design](width, depth)
-    if isinstance(variant, bool) or not isinstance(variant, _VARIANTS[design]):
-        raise InputError(f"variant={variant}: {design} has no such variant")
     return DESIGNS[design](width, depth, variant)
 
 
@@ -111,7 +120,18 @@ def classifier(
     depth: float = 1.0,
     variant: float | str | None = None,
 ) -> Classifier:
-    """Build the image classifier of a design; arguments and errors as in `build_features`."""
+    """Build the image classifier of a design.
+
+    Args:
+        design: as in `build_features`.
+        classes: number of classes.
+        width: as in `build_features`.
+        depth: as in `build_features`.
+        variant: as in `build_features`.
+
+    Raises:
+        InputError: as in `build_features`.
+    """
     return Classifier(build_features(design, width, depth, variant), classes)
 
 
@@ -128,8 +148,8 @@ def _prn(width: float, depth: float, mask: float = 0.5) -> Features:
 
 def _cspdarknet53(width: float, depth: float, fusion: str = "csp") -> Features:
     def stage(channels: int, blocks: int, first: bool) -> list[CSPStage]:
-        # The published network does not halve its first stage. Fusion last must, as its two halves
-        # are its output.
+        # The published network does not halve the channels of its first stage. Fusion last has to,
+        # because its output is the two halves.
         half = channels if first and fusion != "last" else channels // 2
         hidden = half // 2 if first else half
         inner = nn.Sequential(*[_residual(half, hidden) for _ in range(blocks)])
@@ -141,12 +161,13 @@ def _cspdarknet53(width: float, depth: float, fusion: str = "csp") -> Features:
 def _darknet(
     width: float, depth: float, stage: Callable[[int, int, bool], Sequence[nn.Module]]
 ) -> Features:
-    """Build Darknet-53 with other stages, each behind a convolution of stride 2.
+    """Build Darknet-53 with other stages, each after a convolution of stride 2.
 
     Args:
-        width: see `build_features`.
-        depth: see `build_features`.
-        stage: makes one from its channels, its blocks, and whether it is the first.
+        width: as in `build_features`.
+        depth: as in `build_features`.
+        stage: called with the channels of a stage, its number of blocks and whether it is the first
+            stage; returns its layers.
     """
     channels = [_scaled(count, width) for count in (32, 64, 128, 256, 512, 1024)]
     stages = []
@@ -179,7 +200,11 @@ def _elan(width: float, depth: float, stacks: int = 2) -> Features:
 
 
 class Downsample(nn.Module):
-    """Half of the channels by pooling, half by a convolution of stride 2 (YOLOv7)."""
+    """YOLOv7's downsampling: half of the channels by pooling, half by a convolution of stride 2.
+
+    Args:
+        channels: channels of input and output.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -196,17 +221,10 @@ def _scaled(channels: int, width: float) -> int:
     return max(8, round(channels * width / 8) * 8)
 
 
-#: What builds each design from a fraction of width, one of depth, and its variant.
+#: The function that builds each design from a fraction of width, one of depth, and its variant.
 DESIGNS: dict[str, Callable[..., Features]] = {
     "darknet53": _darknet53,
     "prn": _prn,
     "cspdarknet53": _cspdarknet53,
     "elan": _elan,
-}
-
-_VARIANTS: dict[str, tuple[type, ...]] = {
-    "darknet53": (),
-    "prn": (float, int),
-    "cspdarknet53": (str,),
-    "elan": (int,),
 }

@@ -1,7 +1,7 @@
-"""Layers designed by where a gradient comes from and how far it travels (arXiv 2211.04800).
+"""Layers designed by where a gradient comes from and how long its path is (arXiv 2211.04800).
 
-All of them have a short way, the *identity*, around a long one, the *block*. The gradient can be
-stopped on either, for the paper's experiment and for `progressive.gradients`.
+Each has two paths: a long one, the *block*, and a short one around it, the *identity*. The gradient
+can be stopped on either of them, for the paper's experiment and for `progressive.gradients`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ultralytics.nn.modules.conv import Conv
 
 from progressive.errors import InputError
 
-#: Which of the two ways the gradient may be stopped on.
+#: The two paths on which the gradient can be stopped.
 STOPS = ("identity", "block")
 
-#: Makes a convolution from channels in, channels out, kernel size and stride.
+#: A function that makes a convolution from input channels, output channels, kernel size and stride.
 MakeConv = Callable[..., nn.Module]
 
 
@@ -34,11 +34,17 @@ def silu_conv(channels: int, out_channels: int, kernel: int = 1, stride: int = 1
 
 
 class Branched(nn.Module):
-    """A layer with ways around its blocks.
+    """A layer with identities around its blocks.
+
+    Args:
+        stop: initial value of the attribute.
 
     Attributes:
-        stop: "identity" or "block" detaches what those ways, or the blocks, start from: their own
-            layers go on learning, but hand no gradient to the layers before. None lets both pass.
+        stop: "identity" or "block" detaches the input of all identities or of all blocks. Their own
+            layers still learn, but pass no gradient to earlier layers. None stops nothing.
+
+    Raises:
+        InputError: `stop` is neither "identity" nor "block" nor None.
     """
 
     def __init__(self, stop: str | None = None) -> None:
@@ -47,24 +53,28 @@ class Branched(nn.Module):
         self.stop = stop
 
     def identity_input(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what an identity starts from."""
+        """Return the input of an identity."""
         return x.detach() if self.stop == "identity" else x
 
     def block_input(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what a block starts from."""
+        """Return the input of a block."""
         return x.detach() if self.stop == "block" else x
 
 
 def set_gradient_stop(model: nn.Module, stop: str | None) -> int:
-    """Stop the gradient on the identities or on the blocks of every layer that has both.
+    """Stop the gradient on the identities or on the blocks of every `Branched` layer.
 
-    Takes effect from the next forward pass; outputs do not change, only gradients.
+    Takes effect from the next forward pass. It changes gradients, but not outputs.
+
+    Args:
+        model: any module tree.
+        stop: "identity", "block", or None to stop nothing.
 
     Returns:
-        How many layers were set; 0 means that this model has none of these layers.
+        How many layers were set. 0 means that the model has no such layer.
 
     Raises:
-        InputError: neither "identity" nor "block" nor None.
+        InputError: `stop` is neither "identity" nor "block" nor None.
     """
     _check_stop(stop)
     layers = [module for module in model.modules() if isinstance(module, Branched)]
@@ -87,25 +97,25 @@ class Residual(Branched):
         self.drop_path = DropPath()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (B, C, H, W) to the shape that the block returns."""
+        """Map (B, C, H, W) to the shape of the block's output."""
         y = self.drop_path(self.block(self.block_input(x)))
         return y + self.carried(self.identity_input(x))
 
     def carried(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the identity adds."""
+        """Return what the identity adds to the output of the block."""
         return x
 
 
 class MaskedResidual(Residual):
-    """y = block(x) + mask * x: the identity carries part of the channels only (PRN).
+    """y = block(x) + mask * x: the identity carries only a part of the channels (PRN).
 
-    As in Darknet the channels that pass are the first ones. The mask is no weight: a network has
-    the same parameters, and the same state dict, with masked residuals as with ordinary ones.
+    As in Darknet, these are the first channels. The mask is not a weight: with masked residuals, a
+    network has the same parameters and the same state dict as with ordinary ones.
 
     Args:
         block: keeps the shape (B, C, H, W).
         channels: C.
-        fraction: of the channels that are masked, in [0, 1]; the paper's experiments mask half.
+        fraction: fraction of the channels that are masked, in [0, 1]; half in the paper.
         stop: see `Branched`.
 
     Raises:
@@ -125,19 +135,19 @@ class MaskedResidual(Residual):
         self.register_buffer("mask", mask, persistent=False)
 
     def carried(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the input with the masked channels at zero."""
+        """Return the input with zeros in the masked channels."""
         return x * self.mask
 
 
 class AsymmetricResidual(Residual):
-    """y = block(x) + x where the block changes the number of channels, without a transition (PRN).
+    """y = block(x) + x for a block that changes the number of channels, without transition (PRN).
 
-    The identity carries the channels that both sides have, counted from the first; the missing
-    ones count as masked.
+    The identity carries the first channels, as many as both input and output have. The others count
+    as masked.
 
     Args:
-        block: from any number of channels to another, of the same height and width.
-        channels: of its output.
+        block: changes the number of channels, but neither height nor width.
+        channels: channels of its output.
         stop: see `Branched`.
     """
 
@@ -146,16 +156,17 @@ class AsymmetricResidual(Residual):
         self.channels = channels
 
     def carried(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the input cut off after, or filled up with zeros to, the output's channels."""
+        """Return the input with the output's number of channels; see `fit_channels`."""
         return fit_channels(x, self.channels)
 
 
 def fit_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
-    """Cut (B, C, H, W) off after `channels`, or fill it up with channels of zeros."""
+    """Return the first channels of a (B, C, H, W) map; if it has too few, zeros follow."""
     missing = channels - x.shape[1]
     return functional.pad(x, (0, 0, 0, 0, 0, missing)) if missing > 0 else x[:, :channels]
 
 
 def _check_stop(stop: str | None) -> None:
+    """Raise InputError unless `stop` is one of `STOPS` or None."""
     if stop is not None and stop not in STOPS:
         raise InputError(f"stop={stop}: must be one of {', '.join(STOPS)}")

@@ -10,14 +10,15 @@ from progressive.detectors.gradient_path.layers import Residual, fit_channels, l
 
 
 class YOLOv3TinyPRN(nn.Module):
-    """YOLOv3-tiny in which residual layers stand in for concatenations (yolov3-tiny-prn.cfg).
+    """YOLOv3-tiny with residual layers instead of concatenations (yolov3-tiny-prn.cfg).
 
-    Here to check the layers against published numbers: 3.467 BFLOPs at 416 px, and 4.95 M
-    parameters, where this network has 4.94 M and the published weight file (18.8 MB) holds no more.
-    The two outputs are those before Darknet decodes boxes from them.
+    It makes it possible to compare the layers with published numbers. Published are 3.467 BFLOPs at
+    416 px and 4.95 M parameters. This network has 4.94 M, as many as the published weight file
+    (18.8 MB) contains. The two outputs are not decoded into boxes.
 
     Args:
-        outputs: channels of each output: 3 anchors times 4 coordinates, objectness and 80 classes.
+        outputs: channels of each output. 255 is 3 anchors times 4 coordinates, objectness and 80
+            classes.
     """
 
     def __init__(self, outputs: int = 255) -> None:
@@ -26,7 +27,7 @@ class YOLOv3TinyPRN(nn.Module):
         self.stages = nn.ModuleList(leaky_conv(channels[i], channels[i + 1], 3) for i in range(5))
         self.pool = nn.MaxPool2d(2)
         self.deepest = leaky_conv(256, 512, 3)
-        # Darknet pools at stride 1 without shrinking the map: beyond its edge there is nothing.
+        # Darknet's pooling at stride 1 keeps the size of the map. The padding is never the maximum.
         pool = nn.Sequential(nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), nn.MaxPool2d(2, 1))
         self.residual = Residual(nn.Sequential(pool, leaky_conv(512, 512, 3)))
         self.reduce = leaky_conv(512, 256)
@@ -41,7 +42,7 @@ class YOLOv3TinyPRN(nn.Module):
         x = self.stages[0](images)
         for stage in self.stages[1:]:
             x = stage(self.pool(x))
-        partial = fit_channels(x, 128)  # of 256 channels at stride 16
+        partial = fit_channels(x, 128)  # half of the channels at stride 16
         x = _leaky(self.residual(self.deepest(self.pool(x))))
         reduced = self.reduce(x)
         x = self.large(reduced)

@@ -1,4 +1,4 @@
-"""Stages designed by how they cut and join gradient paths: CSPNet, VoVNet's OSA and ELAN."""
+"""Stages designed by how they split and join gradient paths: CSPNet, VoVNet's OSA and ELAN."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from torch import nn
 from progressive.detectors.gradient_path.layers import Branched, MakeConv, leaky_conv, silu_conv
 from progressive.errors import InputError
 
-#: How `CSPStage` joins its halves.
+#: The ways in which `CSPStage` joins its halves.
 FUSIONS = ("csp", "first", "last")
 
 
 class CSPStage(Branched):
-    """Half of the channels go through the blocks, the other half cross the stage (CSPNet).
+    """A stage with blocks on half of the channels; the other half goes past them (CSPNet).
 
-    As in the published CSPDarknet-53 the halves are not slices of the input: a 1x1 convolution on
-    the whole input makes each. They meet again in one of three ways, which truncate the gradient at
-    different places:
+    As in the published CSPDarknet-53, the halves are not slices of the input. Each is the output of
+    a 1x1 convolution of the whole input. They are joined in one of three ways, which truncate the
+    gradient at different places:
 
-    - "csp": the blocks' transition, concatenation, a transition of both;
-    - "first" (fusion first): concatenation, a transition of both;
-    - "last" (fusion last): the blocks' transition, concatenation.
+    - "csp": a transition after the blocks, concatenation, a transition of both halves;
+    - "first" (fusion first): concatenation, a transition of both halves;
+    - "last" (fusion last): a transition after the blocks, concatenation.
 
     Args:
-        channels: C of the (B, C, H, W) that come in and go out.
-        blocks: from `half` channels to `half` channels, of the same size.
-        half: channels of each half; C / 2 when None.
+        channels: C of the input and output, (B, C, H, W).
+        blocks: keep the number of channels, `half`, and the size.
+        half: channels of each half; None for C / 2.
         fusion: one of the three.
         conv: makes the convolutions.
-        stop: see `Branched`; the identity is the half that crosses.
+        stop: see `Branched`; the identity is the half that goes past the blocks.
 
     Raises:
-        InputError: an unknown fusion, or fusion last whose halves do not add up to C.
+        InputError: the fusion is unknown, or it is "last" and the two halves do not have C channels
+            together.
     """
 
     def __init__(
@@ -64,18 +65,19 @@ class CSPStage(Branched):
 
 
 class OSAModule(Branched):
-    """One-shot aggregation (VoVNet, arXiv 1904.09730): all layers meet in one transition.
+    """One-shot aggregation (VoVNet, arXiv 1904.09730): one transition joins all layers.
 
-    Every gradient has to pass the transition, so each module stacked after a layer makes its
-    shortest gradient path longer by one.
+    Every gradient passes the transition. So each module that is stacked after a layer makes the
+    layer's shortest gradient path longer by one.
 
     Args:
-        channels: of the input.
-        hidden: of each 3x3 convolution.
-        out_channels: of the output.
+        channels: channels of the input.
+        hidden: channels of each 3x3 convolution.
+        out_channels: channels of the output.
         layers: number of 3x3 convolutions.
         conv: makes the convolutions.
-        stop: see `Branched`; each convolution is a block, its input a shortcut to the transition.
+        stop: see `Branched`; each convolution is a block, and the shortcut from its input to the
+            transition is an identity.
     """
 
     def __init__(
@@ -102,23 +104,23 @@ class OSAModule(Branched):
 
 
 class ELANStage(Branched):
-    """Aggregation of a stack of blocks, with a half that crosses, in one transition (ELAN).
+    """A stack of blocks and a half that goes past them, joined by one transition (ELAN).
 
-    "Stack in computational block": a deeper stage has more blocks before its only transition, so
-    depth adds nothing to the shortest gradient path.
+    The paper calls it "stack in computational block": a deeper stage has more blocks before its
+    only transition, so the depth does not change the shortest gradient path.
 
     Args:
-        channels: of the input.
-        hidden: of the crossing half, of the half that enters the blocks and of each block.
-        out_channels: of the output.
+        channels: channels of the input.
+        hidden: channels of each half and of each block.
+        out_channels: channels of the output.
         stacks: number of blocks; YOLOv7 has 2.
-        depth: 3x3 convolutions in a block; YOLOv7 has 2.
+        depth: number of 3x3 convolutions in a block; YOLOv7 has 2.
         conv: makes the convolutions.
-        stop: see `Branched`; identities are the half that crosses and all other shortcuts to the
-            transition, blocks the half that enters and each stack.
+        stop: see `Branched`; identities are the half that goes past the blocks and all other
+            shortcuts to the transition, blocks are the half that enters the blocks and each block.
 
     Raises:
-        InputError: fewer than one stack.
+        InputError: `stacks` is less than 1.
     """
 
     def __init__(

@@ -51,6 +51,8 @@ class StagedLoader:
         dataset = self.loader.dataset
         arguments = copy(self.trainer.args)
         arguments.mixup = stage.mixup
+        if stage.mosaic is not None:
+            arguments.mosaic = stage.mosaic
         if stage.randaugment_magnitude > 0:
             # Serialised, as Ultralytics keeps the user's own: it reads a list of one kind only.
             own = getattr(self.trainer.args, "augmentations", None) or []

@@ -51,4 +51,6 @@ def refusal(
             f"dropout={arguments['dropout']}: the schedule sets dropout in every stage; "
             "give it to the schedule only, or leave it out there"
         )
+    if arguments.get("task") == "classify" and schedule is not None and schedule.uses("mosaic"):
+        return "task=classify: has no mosaic; leave mosaic out of the schedule"
     return None

@@ -34,7 +34,7 @@ def greys(folder: Path, split: str, name: str) -> np.ndarray:
 
 
 def best_accuracy(blurred: np.ndarray, sharp: np.ndarray) -> float:
-    """What the best threshold on one number per patch achieves, whichever side is which."""
+    """Return the accuracy of the best threshold on one number per patch, in either direction."""
     values = np.concatenate([blurred, sharp])
     truth = np.arange(len(values)) >= len(blurred)
     right = [((values >= threshold) == truth).mean() for threshold in values]
@@ -86,29 +86,21 @@ def test_brightness_does_not_tell_the_classes_apart(full_set: Path, split: str) 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_sharpness_differs(full_set: Path, split: str) -> None:
     def fine_detail(name: str) -> np.ndarray:
-        # Smoothed first, or the noise that both classes have would count as detail.
+        # Smooth first, or the noise of both classes would count as detail.
         patches = [cv2.GaussianBlur(p, (0, 0), 0.8) for p in greys(full_set, split, name)]
         return np.array([cv2.Laplacian(p, cv2.CV_32F).std() / p.std() for p in patches])
 
     blurred, sharp = (fine_detail(name) for name in CLASSES)
-    # A pair has the same number in both classes, and only the blur between them.
+    # Patches with the same number are a pair: they differ by the blur only.
     assert (blurred < sharp).mean() > 0.97
     assert np.median(blurred) < 0.6 * np.median(sharp)
 
 
-def test_a_missing_photograph_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_photograph_leaves_nothing(tmp_path: Path) -> None:
     gone = Photograph("sklearn", "datasets/images/gone.jpg", (0.5, 0.6), 1.0)
-    with pytest.raises(
-        DatasetError, match=r"gone\.jpg of the package sklearn is missing"
-    ) as caught:
+    with pytest.raises(DatasetError, match=r"gone\.jpg of the package sklearn is missing"):
         blur(tmp_path, replace(SMALL, val=(gone,)))
-    assert len(str(caught.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_package_that_is_not_installed() -> None:
-    with pytest.raises(DatasetError, match="pip install --force-reinstall no_such_package"):
-        Photograph("no_such_package", "a.jpg", (0.5, 0.6), 1.0).path()
 
 
 def test_a_name_resolves_to_it(full_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:

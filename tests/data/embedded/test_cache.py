@@ -1,4 +1,4 @@
-"""A data set is built once, whole or not at all."""
+"""A data set is built once, and completely or not at all."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_folder_has_ordinary_permissions(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_cache_is_one_clear_line(tmp_path: Path) -> None:
-    # A file where the folder should be: fails for root as well, unlike permissions.
+    # A file in place of the folder. Unlike permissions, this fails for root too.
     blocked = tmp_path / "blocked"
     blocked.write_text("")
     with pytest.raises(OSError, match="PROGRESSIVE_CACHE") as caught:

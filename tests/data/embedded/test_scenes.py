@@ -1,4 +1,4 @@
-"""What is drawn is what is labelled."""
+"""Labels fit what is drawn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_no_sample_is_in_both_splits() -> None:
     share = np.bincount(SOURCE.target[parts["val"]]) / np.bincount(SOURCE.target)
     assert share.min() > 0.24
     assert share.max() < 0.26
-    # Nor is a sample in the other split under another index.
+    # All samples differ, so none is in the other split under another index.
     assert len(np.unique(SOURCE.data, axis=0)) == 1797
 
 
@@ -90,7 +90,7 @@ def test_ink_stands_out_from_its_surroundings(composed: list[scenes.Scene]) -> N
 def test_every_sample_can_be_drawn_at_the_asked_height(height: float) -> None:
     step = 1 if height < 20 else 20
     drawn = np.array([scenes.render(image, height, 0.0).shape for image in SOURCE.images[::step]])
-    # Strokes end inside the first and last of the 8 rows, hence a little less than asked.
+    # Strokes begin and end inside the first and last of the 8 rows, so digits are a bit smaller.
     assert 0.6 * height < drawn[:, 0].min()
     assert drawn[:, 0].max() < 1.2 * height
 

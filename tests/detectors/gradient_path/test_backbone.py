@@ -24,7 +24,7 @@ def test_every_design_under_every_head(design, head, scale):
     with torch.no_grad():
         detector.model.eval()(torch.zeros(1, 3, 64, 96))
     assert [tuple(x.shape[2:]) for x in read] == [(8, 12), (4, 6), (2, 3)]
-    if head != "rtdetr":  # Ultralytics sets 32 for RT-DETR without looking
+    if head != "rtdetr":  # Ultralytics always sets 32 for RT-DETR
         assert detector.model.model[-1].stride.tolist() == [8, 16, 32]
 
 

@@ -26,13 +26,13 @@ def parameters(module: nn.Module) -> int:
 
 
 def convolution_parameters(module: nn.Module) -> int:
-    """Count weights and biases of convolutions and linear layers, without batch normalisation."""
+    """Count the weights and biases of convolutions and linear layers."""
     layers = [m for m in module.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     return sum(parameters(layer) for layer in layers)
 
 
 def convolution_flops(module: nn.Module, size: int) -> int:
-    """Count two operations per multiply-add, as Darknet does; the module is on the meta device."""
+    """Count two operations per multiply-add, as Darknet does, for a module on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module.eval()(torch.zeros(1, 3, size, size, device="meta"))
     return counter.get_total_flops()
@@ -46,7 +46,7 @@ def tiny(design: str, variant: float | str | None = None) -> Features:
 @pytest.mark.parametrize(
     ("design", "published", "with_normalisation", "bflops"),
     [
-        # The published millions leave out the scales and shifts of batch normalisation.
+        # The published numbers do not include the weights of batch normalisation.
         ("darknet53", 41_574_216, 41_609_928, 18.57),
         ("prn", 41_574_216, 41_609_928, 18.57),
         ("cspdarknet53", 27_606_856, 27_642_184, 13.07),
@@ -75,14 +75,14 @@ def test_published_parameters_and_flops_of_YOLOv3TinyPRN():
         network = YOLOv3TinyPRN()
         large, small = network(torch.zeros(1, 3, 416, 416))
     assert (large.shape, small.shape) == ((1, 255, 13, 13), (1, 255, 26, 26))
-    # Darknet counts, and its weight file holds, means and variances too. Published are 4.95 M
-    # parameters, but also a file of 18.8 MB: 20 bytes, and 4 for each of no more than 4.94 M.
+    # Darknet also counts means and variances, and stores them in its weight file. Published are
+    # 4.95 M parameters, but a file of 18.8 MB: 20 bytes, and 4 bytes for each of 4.94 M parameters.
     statistics = sum(b.numel() for name, b in network.named_buffers() if "running" in name)
     assert parameters(network) + statistics == 4_939_758
     assert abs(1 - 4_939_758 / 4.95e6) < 0.0025
     assert round((20 + 4 * 4_939_758) / 2**20, 1) == 18.8
-    # Pooling counts too, one operation for each of the four numbers it compares. Counted like this
-    # YOLOv3-tiny has its published 8.86 M parameters and 5.571 BFLOPs.
+    # Darknet counts four operations for each output of pooling. Counted like this, YOLOv3-tiny has
+    # its published 8.86 M parameters and 5.571 BFLOPs.
     pooled = [208**2 * 16, 104**2 * 32, 52**2 * 64, 26**2 * 128, 13**2 * 256, 13**2 * 512]
     assert round((convolution_flops(network, 416) + 4 * sum(pooled)) / 1e9, 3) == 3.467
 
@@ -92,7 +92,7 @@ def test_yolov3_tiny_prn_adds_half_of_the_stride_16_channels():
     network = YOLOv3TinyPRN().eval()
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        network.deepest.bn.weight.zero_()  # nothing reaches the neck but by the shortcuts
+        network.deepest.bn.weight.zero_()  # only the shortcuts reach the neck
         large, small = network(images)
         network.stages[4].bn.bias[128:] += 1
         masked = network(images)
@@ -200,9 +200,9 @@ def test_weights_of_the_classifier_fit_the_backbone(design):
         (("elan", 1, 2), r"depth=2: must be in \(0, 1\]"),
         (("darknet53", 1, 1, 0.5), "variant=0.5: darknet53 has no such variant"),
         (("prn", 1, 1, "half"), "variant=half: prn has no such variant"),
-        (("prn", 1, 1, 2), r"mask=2: must be in \[0, 1\]"),
-        (("cspdarknet53", 1, 1, "none"), "fusion=none: must be one of csp, first, last"),
-        (("elan", 1, 1, 0), "stacks=0: must be at least 1"),
+        (("prn", 1, 1, 2), r"variant=2: prn has no such variant; .*a number in \[0, 1\]"),
+        (("cspdarknet53", 1, 1, "none"), "variant=none: .*; the fusion: csp, first or last"),
+        (("elan", 1, 1, 0), "variant=0: .*; the number of stacks in each stage, at least 1"),
         (("elan", 1, 1, True), "variant=True: elan has no such variant"),
     ],
 )

@@ -56,4 +56,4 @@ def test_stopped_gradient_of_a_residual_by_hand(stop, gradient):
     y.backward()
     assert y.item() == 8
     assert x.grad.item() == gradient
-    assert block.weight.grad.item() == 2  # the stopped block itself goes on learning
+    assert block.weight.grad.item() == 2  # the block itself still learns

@@ -134,6 +134,9 @@ def test_dropout_of_the_trainer_stays_if_the_schedule_has_none(folder, tmp_path)
     schedule = ProgressiveSchedule.fixed(epochs=2, image_size=32, dropout=0.1)
     with pytest.raises(ValueError, match=r"dropout=0\.25: the schedule sets dropout in every"):
         train(folder, schedule, tmp_path, dropout=0.25)
+    schedule = ProgressiveSchedule.fixed(epochs=2, image_size=32, mosaic=0.5)
+    with pytest.raises(ValueError, match="task=classify: has no mosaic"):
+        train(folder, schedule, tmp_path)
 
 
 @pytest.mark.parametrize("policy", ["randaugment", "augmix", "autoaugment"])

@@ -18,7 +18,7 @@ LEVELS = set(range(5, 255, 20))
 def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
     """Train with `schedule` on flat images and return the recorded batches of each epoch."""
 
-    def train(schedule, model=None):
+    def train(schedule, model=None, **arguments):
         recorder = make_recorder()
         model = model or YOLO("yolov8n.yaml")
         ProgressiveCallback(schedule).attach(model)
@@ -27,7 +27,7 @@ def train_epochs(flat_data, fast, plain, make_recorder, tmp_path):
             data=str(flat_data),
             project=str(tmp_path),
             name="r",
-            **{**fast, **plain, "batch": 13, "nbs": 13, "val": False, "save": False},
+            **{**fast, **plain, "batch": 13, "nbs": 13, "val": False, "save": False, **arguments},
         )
         return recorder.batches, model
 
@@ -58,6 +58,17 @@ def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
     assert changed_share(first) < 0.05
     # 260 images at p = 0.5; an image blended with itself (1 in 13) looks unchanged: 0.46 +- 0.03.
     assert 0.36 < changed_share(second) < 0.56
+
+
+def test_mosaic_follows_the_schedule(train_epochs):
+    schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64), mosaic=(0, 1))
+    batches, _ = train_epochs(schedule, close_mosaic=0)  # with mosaic=0.0 of the trainer's own
+    assert [batch["mosaic"] for batch in batches] == [0.0, 0.0, 1.0, 1.0]
+    levels = [
+        [len(image[0].mul(255).round().unique()) for image in batch["images"]] for batch in batches
+    ]
+    assert max(levels[0]) == 1
+    assert np.mean([several > 1 for several in levels[-1]]) > 0.9  # four images in one
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
+from ultralytics.data.dataset import YOLODataset
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.hosts.ultralytics.speed import precision as timing
@@ -153,3 +154,35 @@ def test_a_loss_that_has_moved_on_is_kept():
 def test_arguments_rule_a_precision_out(tiny_data, fast, tmp_path):
     seen = train(tiny_data, fast, tmp_path, amp=False, channels_last=False)
     assert (seen["amp"], seen["head"]) == (False, torch.float32)
+
+
+@pytest.mark.slow
+def test_one_switch_rules_all_of_it_out(tiny_data, fast, tmp_path):
+    seen = {}
+
+    def end(trainer):
+        dataset = trainer.train_loader.dataset
+        seen["data"] = type(dataset)
+        seen["threads"] = torch.get_num_threads()
+        seen["fused"] = {group["fused"] for group in trainer.optimizer.param_groups}
+        seen["amp"] = trainer.amp
+        seen["format"] = trainer.model.model[0].conv.weight.is_contiguous()
+
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.fixed(epochs=1, image_size=64)
+    ProgressiveCallback(schedule, train_faster=False).attach(model)
+    model.add_callback("on_train_epoch_end", end)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        arguments = {"optimizer": "AdamW", "project": str(tmp_path), "name": "r", **fast}
+        model.train(data=str(tiny_data), **arguments)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {
+        "data": YOLODataset,
+        "threads": 1,
+        "fused": {None},
+        "amp": False,
+        "format": True,
+    }

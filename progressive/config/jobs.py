@@ -1,0 +1,161 @@
+"""The jobs that Hydra composes: what each is to train, checked before the first one starts."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from progressive.config.hydra_errors import one_line
+from progressive.config.model import Config, validate
+from progressive.errors import ConfigError
+
+#: More jobs of a sweep than this are not composed ahead of time; each is still checked when it
+#: starts.
+MAX_JOBS_CHECKED = 256
+
+#: What a resumed run may still change.
+ALLOWED_WITH_RESUME = ("device", "dry_run", "resume", "workers")
+
+
+def to_config(composed: DictConfig, hydra: Any) -> Config:
+    """Return a composed job as a validated configuration with the run folder that it is to have.
+
+    Args:
+        composed: the job, with or without Hydra's own section.
+        hydra: that section.
+
+    Raises:
+        ConfigError: one line about the first mistake.
+    """
+    names = [str(name) for name in composed if name != "hydra"]
+    config = validate(OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True))
+    if config.resume is not None:
+        moved = ["hydra.run.dir"] if hydra.run.dir != "." else []
+        _check_resume([*_written(hydra.overrides.task), *moved])
+        return config
+    return config.model_copy(update={"output": _run_folder(config.output, hydra)})
+
+
+class CheckFirst(Callback):
+    """Check a run, or every job of a sweep, before Hydra makes a folder or starts a job.
+
+    Args:
+        precheck: what else to check of a configuration; raises InputError.
+        show: arguments of Hydra's `show_cfg`, to print every job of a sweep instead of running it.
+    """
+
+    def __init__(
+        self, precheck: Callable[[Config], None], show: Mapping[str, Any] | None = None
+    ) -> None:
+        self.precheck = precheck
+        self.show = show
+
+    def on_run_start(self, config: DictConfig, **_: object) -> None:
+        """Check a single run."""
+        with _no_way_past():
+            checked = self._check(config)
+            hydra = config.hydra
+            if hydra.output_subdir is None and hydra.job_logging.get("root") is None:
+                # Hydra has nothing to write: the run makes its folder, once nothing can go wrong.
+                with read_write(hydra), open_dict(config):
+                    config.output, hydra.run.dir = checked.output, "."
+
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
+        """Check the jobs of a sweep; only those of Hydra's own sweeper are known ahead."""
+        known = str(config.hydra.sweeper._target_).endswith(f".{BasicSweeper.__name__}")
+        with _no_way_past():
+            jobs = _jobs(config) if known else []
+            if self.show is not None:
+                if not known:
+                    raise ConfigError("--cfg: the jobs of this sweeper are not known ahead")
+                _show(config, jobs, self.show)
+                raise SystemExit
+            checked = [self._check(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
+            folders = [job.output for job in checked if job.resume is None]
+            if len(set(folders)) < len(folders):
+                raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
+
+    def _check(self, composed: DictConfig) -> Config:
+        HydraConfig.instance().set_config(composed)  # for interpolations that ask Hydra
+        config = to_config(composed, composed.hydra)
+        self.precheck(config)
+        return config
+
+
+@contextmanager
+def _no_way_past() -> Iterator[None]:
+    """End the process with any exception: Hydra would turn it into a warning and go on."""
+    try:
+        with one_line():
+            yield
+    except Exception:
+        try:
+            traceback.print_exc()
+        finally:
+            raise SystemExit(1) from None
+
+
+def _run_folder(output: str | None, hydra: Any) -> str | None:
+    """Return `output`, or what Hydra has in its place; jobs of a sweep get one each."""
+    if hydra.mode == RunMode.MULTIRUN:
+        parent = output or Path(hydra.runtime.cwd, hydra.sweep.dir)
+        return str(Path(parent, hydra.sweep.subdir))
+    if hydra.run.dir == ".":
+        return output
+    if output is not None:
+        raise ConfigError(f"output={output}: give either this or hydra.run.dir={hydra.run.dir}")
+    return str(Path(hydra.runtime.cwd, hydra.run.dir))
+
+
+def _check_resume(overrides: list[str]) -> None:
+    names = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
+    if others := sorted(names - set(ALLOWED_WITH_RESUME)):
+        raise ConfigError(
+            f"{others[0]}: cannot be changed by resume, which continues with the run's own "
+            f"settings; allowed are {', '.join(ALLOWED_WITH_RESUME)}"
+        )
+
+
+def _written(overrides: Any) -> list[str]:
+    """Return overrides as they were written, interpolations and all."""
+    return cast(list[str], OmegaConf.to_container(overrides, resolve=False))
+
+
+def _jobs(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of every job of a sweep, as Hydra's own sweeper will."""
+    swept = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*swept, *_written(config.hydra.overrides.task)])
+    (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    return jobs
+
+
+def _composed(config: DictConfig, jobs: list[list[str]]) -> Iterator[DictConfig]:
+    """Compose the jobs of a sweep as Hydra's launcher will."""
+    loader = GlobalHydra.instance().config_loader()
+    str(config.hydra.sweep.dir)  # has a time in it, which all jobs are to share
+    for number, overrides in enumerate(jobs):
+        job = loader.load_sweep_config(config, overrides)
+        with open_dict(job):
+            job.hydra.job.id = job.hydra.job.num = number
+        yield job
+
+
+def _show(config: DictConfig, jobs: list[list[str]], options: Mapping[str, Any]) -> None:
+    hydra, name = GlobalHydra.instance().hydra, config.hydra.job.config_name
+    assert hydra is not None
+    for job in jobs:
+        print(f"---\n# {' '.join(job)}")
+        hydra.show_cfg(name, [*_written(config.hydra.overrides.hydra), *job], **options)

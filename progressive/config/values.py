@@ -1,0 +1,62 @@
+"""Kinds of values that pydantic has no type for; each says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from progressive.detectors.catalog import WEIGHT_FILES
+
+
+def _device(value: Any) -> str:
+    """Return Ultralytics' spelling of cpu, mps, a GPU index or several."""
+    spelled = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    spelled = spelled.replace("cuda:", "").replace(" ", "")
+    if isinstance(value, bool) or not re.fullmatch(r"cpu|mps|cuda|\d+(,\d+)*", spelled):
+        raise ValueError("must be cpu, mps, a GPU such as 0, or [0,1]")
+    if len(set(spelled.split(","))) < len(spelled.split(",")):
+        raise ValueError("names a GPU twice")
+    return "0" if spelled == "cuda" else spelled
+
+
+def _cache(value: Any) -> Any:
+    if value is True or value == "ram":
+        raise ValueError(
+            "keeps images at the size they were first loaded at, so later stages would train on "
+            "small pixels; use disk or encoded"
+        )
+    return value
+
+
+def _weight_file(value: Any) -> Path:
+    # Whether it is there is for a run to ask: a resumed one does not need it any more.
+    path = Path(str(value)).expanduser()
+    if path.suffix not in WEIGHT_FILES:
+        raise ValueError(f"must be a file ending in {', '.join(WEIGHT_FILES)}")
+    return path
+
+
+def ends(value: Any) -> Any:
+    """Take a pair for both ends of a section, anything else but a section for each of them."""
+    if isinstance(value, (Mapping, BaseModel)):
+        return value
+    if not isinstance(value, (list, tuple)):
+        value = (value, value)
+    if len(value) != 2:
+        raise ValueError("must be a number or a pair [min,max]")
+    return {"min": value[0], "max": value[1]}
+
+
+#: A number is read as text: a data set may be called 2024.
+Text = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, strict=False)]
+
+#: As Ultralytics spells it.
+Device = Annotated[str, BeforeValidator(_device)]
+
+Cache = Annotated[Literal["disk", "encoded"], BeforeValidator(_cache)]
+
+WeightFile = Annotated[Path, BeforeValidator(_weight_file)]
