@@ -42,7 +42,14 @@ ROOMS: dict[str, set[str]] = {
 }
 
 #: They put the rooms together and may import everything.
-ENTRY_POINTS = {"", "run", "detectors.__main__", "gradients.__main__", "gradients.command"}
+ENTRY_POINTS = {
+    "",
+    "run",
+    "report",
+    "detectors.__main__",
+    "gradients.__main__",
+    "gradients.command",
+}
 
 #: Packages of others that only some rooms may know.
 ONLY = {
@@ -57,7 +64,7 @@ ONLY = {
     "timm": {"detectors"},
 }
 
-#: Rooms of the standard library alone, `tabulate` for the tables of `runs` aside.
+#: Rooms of the standard library alone, aside from what `runs` draws, writes and reads with.
 PLAIN = {
     "errors": set(),
     "safe_pickle": set(),
@@ -65,7 +72,7 @@ PLAIN = {
     "cost": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": set(),
-    "runs": {"tabulate"},
+    "runs": {"tabulate", "jinja2", "matplotlib", "numpy", "yaml"},
 }
 
 
@@ -172,6 +179,9 @@ def imported(module):
         ("progressive.cost", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.records", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.report", {"torch", "ultralytics", "timm", "hydra"}),
+        ("progressive.runs.environment", HEAVY | HYDRA | {"yaml"}),
+        ("progressive.runs.html", HEAVY - {"numpy"} | HYDRA),
+        ("progressive.report", HEAVY | HYDRA),
         ("progressive.config.model", HEAVY | HYDRA),
         ("progressive.config.command_line", HEAVY),
         ("progressive.data", HEAVY | HYDRA),

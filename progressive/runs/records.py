@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from progressive.cost import relative_cost, stage_cost
+from progressive.errors import InputError
 from progressive.schedule import KNOBS, ProgressiveSchedule
 
 EPOCHS, STAGES, PLAN, SUMMARY = "epochs.csv", "stages.csv", "plan.json", "summary.json"
@@ -34,6 +35,12 @@ class EpochRecord:
         knobs: value of every knob by name; None for one left to the host.
         metrics: those of the task: mAP50 and mAP50_95 of a detector, accuracy_top1 of a
             classifier; None where the epoch was not validated.
+        data_seconds: of training, waiting for the loader, a change of stage included.
+        compute_seconds: of training, from images to gradients.
+        optimizer_seconds: of training, for the steps of the optimizer and the averaged model.
+
+    The last three are None where they were not recorded. They are times of the host: a GPU works
+    on while the host goes ahead, and what it owes is paid where the host next waits for it.
     """
 
     epoch: int
@@ -44,7 +51,13 @@ class EpochRecord:
     validation_seconds: float
     knobs: Mapping[str, float | None] = field(default_factory=dict)
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    data_seconds: float | None = None
+    compute_seconds: float | None = None
+    optimizer_seconds: float | None = None
 
+
+#: Parts of the training time, which files of earlier versions do not have.
+PARTS = ("data_seconds", "compute_seconds", "optimizer_seconds")
 
 #: Columns of `epochs.csv` around those of the knobs, and what is in them.
 _BEFORE = {"epoch": int, "stage": int, "image_size": int}
@@ -79,7 +92,7 @@ def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
         {
             **{name: getattr(record, name) for name in _BEFORE},
             **record.knobs,
-            **{name: getattr(record, name) for name in _AFTER},
+            **{name: getattr(record, name) for name in (*_AFTER, *PARTS)},
             **record.metrics,
         }
         for record in records
@@ -88,20 +101,36 @@ def write_epochs(folder: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
-    """Read `epochs.csv` back; an absent file means no epoch is done."""
+    """Read `epochs.csv` back; an absent file means no epoch is done.
+
+    Raises:
+        InputError: the file is cut off, or not of this program.
+    """
     path = folder / EPOCHS
     if not path.exists():
         return []
+    text = path.read_text("utf-8")
+    if not text.endswith("\n"):
+        raise InputError(f"{path}: is cut off in line {text.count(chr(10)) + 1}")
+    try:
+        return _parse_epochs(text)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: is no record of epochs: {error}") from None
+
+
+def _parse_epochs(text: str) -> list[EpochRecord]:
     kinds = {**_BEFORE, **_AFTER}
     names = [knob.name for knob in KNOBS]
     records = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            known = {name: kind(row.pop(name)) for name, kind in kinds.items()}
-            values = {name: float(value) if value else None for name, value in row.items()}
-            # An earlier version may not have had all the knobs.
-            knobs = {name: values.pop(name, None) for name in names}
-            records.append(EpochRecord(**known, knobs=knobs, metrics=values))
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"line {number} has not as many values as there are columns")
+        known: dict[str, Any] = {name: kind(row.pop(name)) for name, kind in kinds.items()}
+        values = {name: float(value) if value else None for name, value in row.items()}
+        # An earlier version may not have had all the knobs.
+        knobs = {name: values.pop(name, None) for name in names}
+        parts: dict[str, Any] = {name: values.pop(name, None) for name in PARTS}
+        records.append(EpochRecord(**known, knobs=knobs, metrics=values, **parts))
     return records
 
 
@@ -138,10 +167,18 @@ def stage_rows(
                 **stage.knobs,
                 "seconds": seconds,
                 "images_per_second": sum(r.images for r in inside) / seconds,
+                "validation_seconds": sum(r.validation_seconds for r in inside),
+                **{name: _sum(getattr(r, name) for r in inside) for name in PARTS},
                 **(validated or inside)[-1].metrics,
             }
         )
     return rows
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Sum `values`; None where any of them is unknown."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def summary(

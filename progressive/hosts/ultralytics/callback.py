@@ -13,10 +13,11 @@ What each event does::
             on_train_epoch_start     apply schedule.at(epoch) to loader and model
             for batch in loader:
                 on_train_batch_start
+                on_train_batch_end   read the clock
             on_train_epoch_end       stop the clock of training
             (validation where due, checkpoint)
-            on_fit_epoch_end         record the epoch, say how much time is left
-        on_train_end                 write the summary
+            on_fit_epoch_end         record the epoch, draw images, say how much time is left
+        on_train_end                 write the summary and the report
         teardown                     leave the process as it was found; also after an error
 """
 
@@ -39,6 +40,7 @@ from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remo
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
+from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.hosts.ultralytics.speed import train_faster
@@ -62,6 +64,7 @@ EVENTS = (
     "on_pretrain_routine_end",
     "on_train_epoch_start",
     "on_train_batch_start",
+    "on_train_batch_end",
     "on_train_epoch_end",
     "on_fit_epoch_end",
     "on_train_end",
@@ -110,6 +113,7 @@ class ProgressiveCallback:
         self.merge_batches = merge_batches
         self.train_faster = train_faster
         self._recorder = Recorder(schedule, config)
+        self._pictures = Pictures(schedule)
         self._validated: frozenset[int] = frozenset()
         self._rates: dict[str, float] = {}
         self._close_mosaic: int | None = None
@@ -187,6 +191,10 @@ class ProgressiveCallback:
             cost = VALIDATION_COST * images[1] / images[0]
             folder = Path(trainer.save_dir)
             self._recorder.write_plan(folder, trainer.start_epoch, self._validated, cost)
+            self._recorder.write_surroundings(trainer)
+            self._trainer.callback(self._recorder.watch_optimizer(trainer))
+            if trainer.args.plots:
+                self._trainer.callback(self._pictures.watch(trainer))
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
@@ -206,9 +214,14 @@ class ProgressiveCallback:
 
     def on_train_batch_start(self, trainer: BaseTrainer) -> None:
         """Give back what `on_train_epoch_start` hid, and say whether the optimizer is to step."""
+        self._recorder.start_batch()
         self._show_close_mosaic(trainer)
         if self._batches is not None:
             self._batches.next_batch(trainer)
+
+    def on_train_batch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
+        """Read the clock."""
+        self._recorder.end_batch()
 
     def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Stop the clock of training before validation starts."""
@@ -219,6 +232,7 @@ class ProgressiveCallback:
         if RANK in {-1, 0}:
             done = trainer.args.val or trainer.epoch + 1 == trainer.epochs
             self._recorder.end_epoch(trainer, validated=done and trainer.epoch in self._validated)
+            self._pictures.draw(Path(trainer.save_dir))
 
     def on_train_end(self, trainer: BaseTrainer) -> None:
         """Write the summary."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
+import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
 from progressive.cost import seconds_left, seconds_of_epoch
-from progressive.runs import records, report
+from progressive.hosts.ultralytics.clock import Clock
+from progressive.runs import environment, fingerprint, records, report
 from progressive.schedule import ProgressiveSchedule
 
 #: Ultralytics' name of each metric we record, and ours.
@@ -43,8 +46,9 @@ class Recorder:
         self._seconds_before = 0.0
         self._validated: frozenset[int] = frozenset()
         self._validation_cost = 0.0
-        self._epoch_started: float | None = None
-        self._train_seconds: float | None = None
+        self._clock = Clock()
+        # Of the process that the user started, which in a multi-GPU training is another one.
+        self._command = environment.command_line()
 
     def start_run(self) -> None:
         """Start the clock of the whole run."""
@@ -70,21 +74,49 @@ class Recorder:
         if self.config is not None:
             records.write_text(folder / "config.yaml", self.config)
 
+    def write_surroundings(self, trainer: BaseTrainer) -> None:
+        """Write what the run runs on, and the fingerprint of its data; a resumed run keeps them."""
+        folder = Path(trainer.save_dir)
+        if (folder / environment.ENVIRONMENT).exists() and trainer.start_epoch:
+            return
+        records.write_json(
+            folder / environment.ENVIRONMENT,
+            environment.environment(
+                seed=trainer.args.seed, gpus=_gpus(trainer), command=self._command
+            ),
+        )
+        try:
+            records.write_json(folder / fingerprint.DATA, _fingerprints(trainer))
+        except Exception as error:  # a data set of another kind, or one that changes meanwhile
+            LOGGER.warning(f"No fingerprint of the data: {error}")
+
     def start_epoch(self) -> None:
         """Start the clock of an epoch's training."""
-        self._epoch_started = time.perf_counter()
+        self._clock.start_epoch()
+
+    def start_batch(self) -> None:
+        """Note that a batch has arrived."""
+        self._clock.start_batch()
+
+    def end_batch(self) -> None:
+        """Note that a batch is done with."""
+        self._clock.end_batch()
 
     def end_training(self) -> None:
-        """Stop it, before validation starts."""
-        if self._epoch_started is not None:
-            self._train_seconds = time.perf_counter() - self._epoch_started
+        """Stop the clock of training, before validation starts."""
+        self._clock.end_training()
+
+    def watch_optimizer(self, trainer: BaseTrainer) -> Callable[[], None]:
+        """Time the optimizer of `trainer`; return what stops that."""
+        return self._clock.watch_optimizer(trainer)
 
     def end_epoch(self, trainer: BaseTrainer, *, validated: bool) -> None:
         """Record the epoch and say how much time is left.
 
         The evaluation of the best weights after the last epoch ends here too, and is no epoch.
         """
-        if self._train_seconds is None or self._epoch_started is None:
+        clock = self._clock
+        if clock.training is None:
             return
         stage = self.schedule.at(trainer.epoch)
         metrics = _metrics(trainer.metrics)
@@ -95,12 +127,15 @@ class Recorder:
                 image_size=stage.image_size,
                 knobs=stage.knobs,
                 images=len(trainer.train_loader.dataset),
-                train_seconds=self._train_seconds,
-                validation_seconds=time.perf_counter() - self._epoch_started - self._train_seconds,
+                train_seconds=clock.training,
+                validation_seconds=clock.since_training(),
                 metrics=metrics if validated else dict.fromkeys(metrics),
+                data_seconds=clock.data,
+                compute_seconds=clock.compute,
+                optimizer_seconds=clock.optimizer,
             )
         )
-        self._train_seconds = None
+        clock.training = None
         folder = Path(trainer.save_dir)
         records.write_epochs(folder, self.epochs)
         records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
@@ -117,6 +152,7 @@ class Recorder:
         )
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
         LOGGER.info(f"\n{report.stage_table(result['stages'])}")
+        _write_report(Path(trainer.save_dir))
 
     def seconds_left(self) -> float:
         """Predict the remaining seconds of training and validation from the epochs so far."""
@@ -149,3 +185,40 @@ def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:
     """Pick the scores we report out of Ultralytics' metrics, which depend on the task."""
     found = metrics or {}
     return {ours: float(found[theirs]) for theirs, ours in METRICS.items() if theirs in found}
+
+
+def _write_report(folder: Path) -> None:
+    try:
+        from progressive.runs.html import write_report  # Matplotlib takes a second to import
+
+        page = write_report(folder)
+    except Exception as error:  # nothing about a page may spoil a training that went well
+        LOGGER.warning(f"No report: {error}")
+    else:
+        LOGGER.info(f"Report: {page}")
+
+
+def _gpus(trainer: BaseTrainer) -> list[str]:
+    if trainer.device.type != "cuda":
+        return []
+    index, count = trainer.device.index or 0, max(trainer.world_size, 1)
+    places = range(count) if count > 1 else (index,)
+    return [torch.cuda.get_device_name(place) for place in places]
+
+
+def _fingerprints(trainer: BaseTrainer) -> dict[str, Any]:
+    names = trainer.data["names"]
+    return {
+        "classes": [str(name) for name in (names.values() if isinstance(names, dict) else names)],
+        "train": _fingerprint(trainer.train_loader.dataset),
+        "val": _fingerprint(trainer.test_loader.dataset),
+    }
+
+
+def _fingerprint(dataset: Any) -> dict[str, Any]:
+    """Return the fingerprints of the images and the labels of a data set of Ultralytics."""
+    if hasattr(dataset, "samples"):  # for classification, where the folder is the label
+        return {"images": fingerprint.fingerprint([sample[0] for sample in dataset.samples])}
+    found = {"images": fingerprint.fingerprint(dataset.im_files)}
+    labels = getattr(dataset, "mask_files", None) or getattr(dataset, "label_files", None)
+    return found | ({"labels": fingerprint.fingerprint(labels)} if labels else {})

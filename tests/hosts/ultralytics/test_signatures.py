@@ -10,7 +10,9 @@ from ultralytics.data.build import InfiniteDataLoader
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.engine.validator import BaseValidator
+from ultralytics.models.yolo.classify import ClassificationValidator
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.nn import tasks
 from ultralytics.utils.dist import generate_ddp_file
 from ultralytics.utils.torch_utils import EarlyStopping, ModelEMA
@@ -25,6 +27,10 @@ from ultralytics.utils.torch_utils import EarlyStopping, ModelEMA
         (DetectionTrainer.get_model, ["self", "cfg", "weights", "verbose"]),
         (DetectionTrainer.get_validator, ["self"]),
         (BaseTrainer.validate, ["self"]),
+        (BaseTrainer.optimizer_step, ["self"]),
+        (BaseValidator.update_metrics, ["self", "preds", "batch"]),
+        (DetectionValidator.update_metrics, ["self", "preds", "batch"]),
+        (ClassificationValidator.update_metrics, ["self", "preds", "batch"]),
         (BaseTrainer.save_model, ["self"]),
         (BaseDataset.load_image, ["self", "i", "rect_mode", "resize_short"]),
         (Model.add_callback, ["self", "event", "func"]),
@@ -44,6 +50,13 @@ def test_the_trainer_fires_the_events_we_hook_into():
 
     source = inspect.getsource(BaseTrainer)
     assert all(f'"{event}"' in source for event in EVENTS)
+
+
+def test_the_validator_says_which_batch_it_is_at():
+    source = inspect.getsource(BaseValidator)
+    assert source.index("self.batch_i = batch_i") < source.index(
+        "self.update_metrics(preds, batch)"
+    )
 
 
 def test_the_loader_reads_its_batch_size_from_its_sampler():
