@@ -1,0 +1,1 @@
+"""Run folders, what is recorded in them, and how it is shown."""
