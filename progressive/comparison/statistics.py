@@ -12,6 +12,9 @@ from scipy import stats
 #: Level of intervals and tests, and the power a comparison should have.
 CONFIDENCE, POWER = 0.95, 0.8
 
+#: Differences that spread less than this are equal but for rounding.
+SAME = 1e-12
+
 #: More seeds than this are not counted.
 MOST_SEEDS = 1000
 
@@ -64,9 +67,9 @@ def paired(scores: Sequence[float], baseline: Sequence[float], margin: float) ->
     values = np.subtract(scores, baseline, dtype=np.float64)
     count, mean = len(values), float(values.mean())
     if count < 2:
-        return Difference(tuple(values.tolist()), mean, *[None] * 5, margin, *[None] * 3)
+        return Difference((mean,), mean, None, None, None, None, None, margin, None, None, None)
     spread = float(values.std(ddof=1))
-    if spread == 0:  # as of arms that are the same: nothing is left to chance
+    if spread < SAME:  # as of arms that are the same: nothing is left to chance
         sure = float(mean <= -margin)
         return Difference(
             tuple(values.tolist()), mean, mean, mean, mean, mean, None, margin, sure, 0.0, 2

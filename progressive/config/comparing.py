@@ -96,7 +96,8 @@ def read_request(arguments: Sequence[str]) -> Request:
     Raises:
         ConfigError: one line about the first mistake.
     """
-    own, others = [], []
+    own: list[str] = []
+    others: list[str] = []
     for argument in arguments:
         if argument.startswith("-"):
             raise ConfigError(f"{argument}: unknown option; progressive.compare has only --help")
