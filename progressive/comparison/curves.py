@@ -53,13 +53,14 @@ def speed_up_at_equal_quality(
 
     Returns:
         Seconds of the baseline over seconds of the arm for each seed; None where the arm never
-        gets there.
+        gets there, or the baseline has learned nothing.
     """
     ratios: list[float | None] = []
     for arm, baseline in zip(arms, baselines, strict=True):
         target = baseline[-1].score
         own, other = seconds_to(target, baseline), seconds_to(target, arm)
-        ratios.append(None if own is None or not other else own / other)
+        learned = target > 0  # a score of nothing is reached at once
+        ratios.append(own / other if learned and own and other else None)
     return ratios
 
 

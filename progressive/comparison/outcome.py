@@ -12,7 +12,7 @@ from tabulate import tabulate
 from progressive.comparison.curves import converged, speed_up_at_equal_quality
 from progressive.comparison.results import SCORES, Result
 from progressive.comparison.statistics import paired
-from progressive.comparison.verdict import converged_note, verdict
+from progressive.comparison.verdict import baseline_note, verdict
 from progressive.runs.report import METRICS, duration
 
 #: What people call the scores of `compare.json`.
@@ -44,6 +44,8 @@ def outcome(
 ) -> dict[str, Any]:
     """Compare arms that were trained with the same seeds.
 
+    An arm's speed-up is the time of all of the baseline's runs over that of its own.
+
     Args:
         trained: the arms by name.
         seeds: of their runs.
@@ -67,7 +69,7 @@ def outcome(
             "difference": {**asdict(difference), "non_inferior": difference.non_inferior},
         }
         sentences.append(verdict(name, baseline, LABELS[metric], difference, speed_up))
-    if note := converged_note(baseline, arms[baseline]["converged"]):
+    if note := baseline_note(baseline, arms[baseline][metric], arms[baseline]["converged"]):
         sentences.append(note)
     return {
         "baseline": baseline,
@@ -121,7 +123,7 @@ def _row(name: str, arm: Mapping[str, Any], found: Mapping[str, Any]) -> dict[st
         "validation": duration(fmean(seconds["validation"])),
         "total": duration(fmean(seconds["total"])),
         "images": f"{fmean(arm['images']):.0f}",
-        "megapixels": f"{fmean(arm['pixels']) / 1e6:.0f}",
+        "megapixels": f"{fmean(arm['pixels']) / 1e6:.3g}",
         "speed-up": "-" if arm["speed_up"] is None else f"{arm['speed_up']:.2f}",
         "at equal quality": _equal_quality(arm["speed_up_equal_quality"]),
         "difference": _difference(arm["difference"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from progressive.comparison.statistics import Difference
 
 #: Numbers that are written out.
@@ -42,8 +44,10 @@ def verdict(
     return f"{pace}; whether it is as good is open ({shown}): {_what_would_do(difference)}."
 
 
-def converged_note(baseline: str, converged: list[bool]) -> str | None:
-    """Say that a baseline was still learning, so that more epochs may change the result."""
+def baseline_note(baseline: str, scores: Sequence[float], converged: Sequence[bool]) -> str | None:
+    """Say that a baseline has learned nothing, or was still learning; None if all is well."""
+    if not any(scores):
+        return f"{baseline} has learned nothing, so nothing follows: give it more epochs."
     open_ones = converged.count(False)
     if not open_ones:
         return None
