@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ def main() -> None:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs are ours to end
     try:
         compare(arguments)
     except InputError as error:

@@ -172,7 +172,11 @@ class _Process:
         command = [sys.executable, *run.command(self.device, resume=resume)]
         with run.log.open("ab" if resume else "wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us, who pass it on once
             )
 
 
