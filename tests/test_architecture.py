@@ -30,10 +30,11 @@ ROOMS: dict[str, set[str]] = {
     "detectors.catalog": {"detectors.timm_names"},
     "detectors": {"detectors.catalog", "detectors.timm_names", "safe_pickle"},
     "gradients": {"detectors", "detectors.catalog"},
-    "config": {"schedule", "detectors.catalog"},
+    "config": {"schedule", "cost", "detectors.catalog"},
     "data.embedded": set(),
     "data": {"data.embedded", "safe_pickle"},
     "runs": {"schedule", "cost"},
+    "comparison": {"schedule", "cost", "runs"},
     "hosts.shared": {"schedule", "augment", "regularize"},
     "hosts.lightning": {"schedule", "hosts.shared"},
     "hosts.pytorch": {"schedule", "hosts.shared"},
@@ -43,12 +44,8 @@ ROOMS: dict[str, set[str]] = {
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    "",
-    "run",
-    "report",
-    "detectors.__main__",
-    "gradients.__main__",
-    "gradients.command",
+    *("", "run", "report", "compare", "comparison.train"),
+    *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
 
 #: Packages of others that only some rooms may know.
@@ -61,6 +58,7 @@ ONLY = {
     "ultralytics": {"detectors", "hosts.ultralytics"},
     "albumentations": {"augment", "hosts.shared", "hosts.ultralytics"},
     "sklearn": {"data.embedded"},
+    "scipy": {"comparison"},
     "timm": {"detectors"},
 }
 
@@ -182,6 +180,7 @@ def imported(module):
         ("progressive.runs.environment", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.html", HEAVY - {"numpy"} | HYDRA),
         ("progressive.report", HEAVY | HYDRA),
+        ("progressive.comparison.outcome", {"torch", "ultralytics", "timm"} | HYDRA),
         ("progressive.config.model", HEAVY | HYDRA),
         ("progressive.config.command_line", HEAVY),
         ("progressive.data", HEAVY | HYDRA),

@@ -1,0 +1,1 @@
+"""Compare arms of training: their curves, their statistics, and what follows."""
