@@ -38,6 +38,7 @@ from progressive.data.embedded.cache import cache_root
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
 from progressive.run import precheck
+from progressive.runs.html import write_report
 from progressive.runs.records import write_json
 
 #: All numbers of a comparison, in its folder.
@@ -106,6 +107,7 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     found |= {"notes": notes, "arguments": list(arguments), "machine": _machine(base)}
     write_json(folder / COMPARE, found)
     print(f"\n{table(found)}\n\n{found['verdict']}\n\nAll numbers: {folder / COMPARE}")
+    print(f"Report:      {write_report(folder)}")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.data import EMBEDDED, check, resolve
 from progressive.data.embedded.cache import cache_root
-from progressive.errors import ConfigError
+from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
 from progressive.runs import records, report
@@ -73,6 +73,17 @@ def precheck(config: Config) -> None:
     check(config.data, config.task)
     if not config.dry_run:
         check_device(config.device)
+
+
+def report_sweep(folder: Path) -> None:
+    """Write one report for the runs in `folder`, if any has finished."""
+    from progressive.runs.html import write_report
+
+    if any(folder.glob(f"*/{records.SUMMARY}")):
+        try:
+            print(f"Report of the sweep: {write_report(folder)}")
+        except InputError as error:  # a damaged record; the runs themselves are done
+            print(f"progressive: no report of the sweep: {error}", file=sys.stderr)
 
 
 def interrupted(config: Config, resume: str) -> tuple[Config, Path]:

@@ -108,6 +108,7 @@ def test_a_real_comparison(tiny_data, tmp_path):
     assert found["arms"]["multi_scale"]["pixels"] == [pytest.approx(24 * 64**2 * 13 / 12)]
     assert found["baseline"] == "fixed"
     assert found["verdict"] in done.stdout
+    assert "multi_scale" in (tmp_path / "out" / "report.html").read_text()
     # Stock has Ultralytics' defaults, and what the user set.
     log = (tmp_path / "out" / "stock" / "seed3.log").read_text()
     assert "deterministic=True" in log

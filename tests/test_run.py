@@ -154,3 +154,5 @@ def test_a_sweep_gives_each_job_its_own_folder(tiny_data, tmp_path):
     )
     summaries = sorted((tmp_path / "runs").glob("*/*/summary.json"))
     assert [path.parent.name for path in summaries] == ["0", "1"], done.stderr
+    (page,) = (tmp_path / "runs").glob("*/report.html")
+    assert f"Report of the sweep: {page}" in done.stdout

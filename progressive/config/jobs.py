@@ -53,13 +53,18 @@ class CheckFirst(Callback):
 
     Args:
         precheck: what else to check of a configuration; raises InputError.
+        report: what to do with the folder of a sweep that has ended.
         show: arguments of Hydra's `show_cfg`, to print every job of a sweep instead of running it.
     """
 
     def __init__(
-        self, precheck: Callable[[Config], None], show: Mapping[str, Any] | None = None
+        self,
+        precheck: Callable[[Config], None],
+        report: Callable[[Path], None],
+        show: Mapping[str, Any] | None = None,
     ) -> None:
         self.precheck = precheck
+        self.report = report
         self.show = show
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
@@ -89,6 +94,10 @@ class CheckFirst(Callback):
             folders = [job.output for job in checked if job.resume is None]
             if len(set(folders)) < len(folders):
                 raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
+
+    def on_multirun_end(self, config: DictConfig, **_: object) -> None:
+        """Report on a sweep."""
+        self.report(Path(config.hydra.runtime.cwd, config.output or config.hydra.sweep.dir))
 
     def _precheck(self, config: Config) -> None:
         try:
