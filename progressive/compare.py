@@ -76,6 +76,34 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
         InputError: for bad input, before anything is written; or a run has failed.
     """
     request = read_request(arguments)
+    runs, folder, notes = _plan(request)
+    if request.base.dry_run:
+        return None
+    print(f"\nFolder: {folder}\n", flush=True)
+    try:
+        results = _train(runs, request.base)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
+        raise SystemExit(130) from None
+    found = outcome(
+        {name: _trained(name, runs, results, folder) for name in request.arms},
+        seeds=request.comparison.seeds,
+        baseline=str(request.comparison.baseline),
+        margin=request.comparison.margin,
+        task=request.base.task,
+    )
+    found |= {"notes": notes, "arguments": list(arguments), "machine": _machine(request.base)}
+    write_json(folder / COMPARE, found)
+    print(f"\n{table(found)}\n\n{found['verdict']}\n\nAll numbers: {folder / COMPARE}")
+    return found
+
+
+def _plan(request: Request) -> tuple[list[Run], Path, list[str]]:
+    """Check everything and print what is going to be trained.
+
+    Returns:
+        The runs in their order, the folder of the comparison, and notes on what was pinned.
+    """
     base, seeds = request.base, request.comparison.seeds
     stay_offline(cache_root() / "fonts")
     contenders = [_contender(request, name) for name in request.arms]
@@ -86,27 +114,8 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     check_all_differ([contender.arm for contender in contenders])
     runs = _runs(contenders, seeds, folder)
     check_reuse(runs)
-    print(_plan(contenders, seeds), *notes, sep="\n", flush=True)
-    if base.dry_run:
-        return None
-    print(f"\nFolder: {folder}\n", flush=True)
-    try:
-        results = _train(runs, base)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
-        raise SystemExit(130) from None
-    trained = {name: _trained(name, runs, results, folder) for name in request.arms}
-    found = outcome(
-        trained,
-        seeds=seeds,
-        baseline=str(request.comparison.baseline),
-        margin=request.comparison.margin,
-        task=base.task,
-    )
-    found |= {"notes": notes, "arguments": list(arguments), "machine": _machine(base)}
-    write_json(folder / COMPARE, found)
-    print(f"\n{table(found)}\n\n{found['verdict']}\n\nAll numbers: {folder / COMPARE}")
-    return found
+    print(_title(contenders, seeds), *notes, sep="\n", flush=True)
+    return runs, folder, notes
 
 
 def _contender(request: Request, name: str, pinned: Mapping[str, Any] | None = None) -> Contender:
@@ -242,7 +251,7 @@ def _devices(config: Config) -> list[str | None]:
     return [None] if config.device is None else list(config.device.split(","))
 
 
-def _plan(contenders: Sequence[Contender], seeds: Sequence[int]) -> str:
+def _title(contenders: Sequence[Contender], seeds: Sequence[int]) -> str:
     arms = [
         f"  {c.arm.name}: {' '.join(c.arm.overrides) or 'as configured'}"
         + ("" if c.arm.trainer == "progressive" else f" (trainer {c.arm.trainer})")
