@@ -85,8 +85,9 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
         raise SystemExit(130) from None
+    device = _devices(request.base)[0]
     found = outcome(
-        {name: _trained(name, runs, results, folder) for name in request.arms},
+        {name: _trained(name, runs, results, folder, device) for name in request.arms},
         seeds=request.comparison.seeds,
         baseline=str(request.comparison.baseline),
         margin=request.comparison.margin,
@@ -236,12 +237,12 @@ def _train(runs: Sequence[Run], base: Config) -> dict[str, Result]:
 
 
 def _trained(
-    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path
+    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path, device: str | None
 ) -> Trained:
     own = sorted((run for run in runs if run.arm.name == name), key=runs.index)
     return Trained(
         runs=[str(run.folder.relative_to(folder)) for run in own],
-        commands=[["python", *run.command()] for run in own],
+        commands=[["python", *run.command(device)] for run in own],
         results=[results[run.name] for run in own],
     )
 
