@@ -151,6 +151,11 @@ def _check(contenders: Sequence[Contender], base: Config) -> None:
     """Check all arms as a run of each would, before the first one starts."""
     check_all_differ([contender.arm for contender in contenders])
     for contender in contenders:
+        if contender.arm.trainer == "multi_scale" and base.task == "classify":
+            raise ConfigError(
+                f"arm {contender.arm.name}: task=classify: Ultralytics never rescales the batches "
+                "of a classifier, so it would be the arm fixed"
+            )
         try:
             precheck(contender.config.model_copy(update={"device": base.device, "output": None}))
             check_train_arguments(contender.arm.trainer, contender.config)
