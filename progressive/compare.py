@@ -77,6 +77,36 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
         InputError: for bad input, before anything is written; or a run has failed.
     """
     request = read_request(arguments)
+    runs, folder, notes = _plan(request)
+    if request.base.dry_run:
+        return None
+    print(f"\nFolder: {folder}\n", flush=True)
+    try:
+        results = _train(runs, request.base)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
+        raise SystemExit(130) from None
+    device = _devices(request.base)[0]
+    found = outcome(
+        {name: _trained(name, runs, results, folder, device) for name in request.arms},
+        seeds=request.comparison.seeds,
+        baseline=str(request.comparison.baseline),
+        margin=request.comparison.margin,
+        task=request.base.task,
+    )
+    found |= {"notes": notes, "arguments": list(arguments), "machine": _machine(request.base)}
+    write_json(folder / COMPARE, found)
+    print(f"\n{table(found)}\n\n{found['verdict']}\n\nAll numbers: {folder / COMPARE}")
+    print(f"Report:      {write_report(folder)}")
+    return found
+
+
+def _plan(request: Request) -> tuple[list[Run], Path, list[str]]:
+    """Check everything and print what is going to be trained.
+
+    Returns:
+        The runs in their order, the folder of the comparison, and notes on what was pinned.
+    """
     base, seeds = request.base, request.comparison.seeds
     stay_offline(cache_root() / "fonts")
     contenders = [_contender(request, name) for name in request.arms]
@@ -87,28 +117,8 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     check_all_differ([contender.arm for contender in contenders])
     runs = _runs(contenders, seeds, folder)
     check_reuse(runs)
-    print(_plan(contenders, seeds), *notes, sep="\n", flush=True)
-    if base.dry_run:
-        return None
-    print(f"\nFolder: {folder}\n", flush=True)
-    try:
-        results = _train(runs, base)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
-        raise SystemExit(130) from None
-    trained = {name: _trained(name, runs, results, folder) for name in request.arms}
-    found = outcome(
-        trained,
-        seeds=seeds,
-        baseline=str(request.comparison.baseline),
-        margin=request.comparison.margin,
-        task=base.task,
-    )
-    found |= {"notes": notes, "arguments": list(arguments), "machine": _machine(base)}
-    write_json(folder / COMPARE, found)
-    print(f"\n{table(found)}\n\n{found['verdict']}\n\nAll numbers: {folder / COMPARE}")
-    print(f"Report:      {write_report(folder)}")
-    return found
+    print(_title(contenders, seeds), *notes, sep="\n", flush=True)
+    return runs, folder, notes
 
 
 def _contender(request: Request, name: str, pinned: Mapping[str, Any] | None = None) -> Contender:
@@ -143,6 +153,11 @@ def _check(contenders: Sequence[Contender], base: Config) -> None:
     """Check all arms as a run of each would, before the first one starts."""
     check_all_differ([contender.arm for contender in contenders])
     for contender in contenders:
+        if contender.arm.trainer == "multi_scale" and base.task == "classify":
+            raise ConfigError(
+                f"arm {contender.arm.name}: task=classify: Ultralytics never rescales the batches "
+                "of a classifier, so it would be the arm fixed"
+            )
         try:
             precheck(contender.config.model_copy(update={"device": base.device, "output": None}))
             check_train_arguments(contender.arm.trainer, contender.config)
@@ -229,12 +244,12 @@ def _train(runs: Sequence[Run], base: Config) -> dict[str, Result]:
 
 
 def _trained(
-    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path
+    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path, device: str | None
 ) -> Trained:
     own = sorted((run for run in runs if run.arm.name == name), key=runs.index)
     return Trained(
         runs=[str(run.folder.relative_to(folder)) for run in own],
-        commands=[["python", *run.command()] for run in own],
+        commands=[["python", *run.command(device)] for run in own],
         results=[results[run.name] for run in own],
     )
 
@@ -244,7 +259,7 @@ def _devices(config: Config) -> list[str | None]:
     return [None] if config.device is None else list(config.device.split(","))
 
 
-def _plan(contenders: Sequence[Contender], seeds: Sequence[int]) -> str:
+def _title(contenders: Sequence[Contender], seeds: Sequence[int]) -> str:
     arms = [
         f"  {c.arm.name}: {' '.join(c.arm.overrides) or 'as configured'}"
         + ("" if c.arm.trainer == "progressive" else f" (trainer {c.arm.trainer})")

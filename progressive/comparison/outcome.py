@@ -136,7 +136,7 @@ def _equal_quality(ratios: Sequence[float | None] | None) -> str:
         return "-"
     middle = median(ratio or 0.0 for ratio in ratios)
     reached = sum(ratio is not None for ratio in ratios)
-    text = f"{middle:.2f}" if middle else "never"
+    text = f"{middle:.2f}" if middle else "not reached"
     return text if reached in {0, len(ratios)} else f"{text} ({reached} of {len(ratios)} seeds)"
 
 

@@ -167,7 +167,7 @@ class _Process:
         run = self.run
         if not resume:
             shutil.rmtree(run.folder, ignore_errors=True)
-            asked = {"command": ["python", *run.command()], "asked": run.arm.asked}
+            asked = {"command": ["python", *run.command(self.device)], "asked": run.arm.asked}
             write_json(run.request, asked)
         command = [sys.executable, *run.command(self.device, resume=resume)]
         with run.log.open("ab" if resume else "wb") as log:

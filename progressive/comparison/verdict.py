@@ -51,9 +51,11 @@ def baseline_note(baseline: str, scores: Sequence[float], converged: Sequence[bo
     open_ones = converged.count(False)
     if not open_ones:
         return None
+    count = len(converged)
+    which = f" with {_word(open_ones)} of {_word(count)} seeds" if count > 1 else ""
     return (
-        f"{baseline} had not converged with {_word(open_ones)} of {_word(len(converged))} seeds "
-        "(its last fifth gained 0.01 or more): more epochs may change the result."
+        f"{baseline} had not converged{which} (its last fifth gained 0.01 or more): more epochs "
+        "may change the result."
     )
 
 

@@ -52,4 +52,5 @@ def test_notes_on_the_baseline():
     assert "had not converged with one of two seeds" in baseline_note(
         "fixed", [0.4, 0.5], [True, False]
     )
+    assert baseline_note("fixed", [0.4], [False]).startswith("fixed had not converged (its last")
     assert "has learned nothing" in baseline_note("fixed", [0.0, 0.0], [True, True])
