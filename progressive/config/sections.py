@@ -40,6 +40,17 @@ class Size(Section):
     max: int = Field(ge=STRIDE, description=f"Image size of the last; a multiple of {STRIDE}.")
 
 
+class Budget(Section):
+    """What training may take."""
+
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes in total, validation included: epochs are chosen to fit, durations "
+        "keep their proportions. Times a few steps first, as probe=true does.",
+    )
+
+
 class Backbone(Section):
     """Which backbone, at which fraction of its width and depth, from which weights."""
 
