@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progressive.config.model import Config, read_yaml, to_yaml
-from progressive.data import EMBEDDED, check, resolve
+from progressive.config.train_arguments import ultralytics_defaults
+from progressive.data import EMBEDDED, DatasetInfo, check, resolve
 from progressive.data.embedded.cache import cache_root
-from progressive.errors import ConfigError
+from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
+from progressive.pitfalls import pitfalls
 from progressive.prediction import Timing, fewest_epochs, most_epochs
 from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim, find_run
@@ -45,7 +47,7 @@ def run(config: Config) -> float | None:
     Raises:
         InputError: for bad input, before anything is written.
     """
-    precheck(config)
+    data = precheck(config)
     checkpoint = None
     if config.resume is not None:
         config, checkpoint = interrupted(config, config.resume)
@@ -55,6 +57,8 @@ def run(config: Config) -> float | None:
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if probed is not None:
         print("", _forecast(config, probed), sep="\n", flush=True)
+    for warning in _pitfalls(config, data):
+        print(f"\nWarning: {warning}", flush=True)
     if config.dry_run:
         return None
     stay_offline(cache_root() / "fonts")
@@ -64,8 +68,11 @@ def run(config: Config) -> float | None:
     return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
 
 
-def precheck(config: Config) -> None:
+def precheck(config: Config) -> DatasetInfo | None:
     """Check what `config` names on disk and what it asks of Ultralytics; write nothing.
+
+    Returns:
+        What is known of the data set; None for an embedded one.
 
     Raises:
         InputError: no such data set, weights, run or device, an output folder in use, or an
@@ -80,9 +87,29 @@ def precheck(config: Config) -> None:
         check_output(config.output)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
-    check(config.data, config.task)
-    if not config.dry_run:
+    data = check(config.data, config.task)
+    if config.budget.minutes is None:  # which chooses the number of epochs
+        _pitfalls(config, data)
+    if not config.dry_run or config.probes:
         check_device(config.device)
+    return data
+
+
+def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
+    """Return what is likely to be a mistake in the schedule of `config`."""
+    images = EMBEDDED[config.data].train_images if data is None else data.train_images
+    fraction = config.train.get("fraction", 1.0)
+    fraction = fraction[0] if isinstance(fraction, list) else fraction
+    # Ultralytics takes a whole number above 1 for a number of images.
+    counted = isinstance(fraction, int) and fraction > 1
+    images = min(fraction, images) if counted else max(round(images * fraction), 1)
+    defaults = ultralytics_defaults()
+    numbers = {name: config.train.get(name, defaults[name]) for name in ("nbs", "warmup_epochs")}
+    found = pitfalls(config.schedule(), images, batch=config.batch, **numbers)
+    try:
+        return list(found)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
@@ -105,7 +132,6 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     """Time a few steps, and return `config` with as many epochs as fit into its budget."""
     from progressive.hosts.ultralytics.probe import probe
 
-    check_device(config.device)
     stay_offline(cache_root() / "fonts")
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)

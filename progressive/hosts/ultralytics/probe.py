@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -224,7 +223,7 @@ class Probe(ProgressiveCallback):
             again = warm[cold.kind]
             decoding = max(cold.step / cold.batch - again.step / again.batch, 0.0) * train
             first[cold.kind.stage] = decoding + max(cold.around - again.around, 0.0)
-        saving = median(p.ended - p.trained for p in self._passes[:-2])
+        saving = min(p.ended - p.trained for p in self._passes[:-2])
         once = max(self._passes[-1].ended - self._passes[-1].trained - saving, 0.0)
         whole = once / self._validated_images * validation
         return Timing(
