@@ -149,17 +149,18 @@ def _within_budget(config: Config, probed: Probed) -> Config:
     minutes = config.budget.minutes
     if minutes is None:
         return config
+    left = 60 * minutes - probed.timing.took
 
     def plan(epochs: int) -> ProgressiveSchedule:
         return config.model_copy(update={"epochs": epochs}).schedule()
 
     least = fewest_epochs(plan, config.stages)
-    epochs = most_epochs(plan, lambda s: probed.predict(s).total, 60 * minutes, least)
+    epochs = most_epochs(plan, lambda s: probed.predict(s).total, left, least)
     if epochs is None:
-        needed = probed.predict(plan(least)).total
+        needed = probed.predict(plan(least)).total + probed.timing.took
         raise ConfigError(
             f"budget.minutes={minutes:g}: {least} epochs, the fewest, take "
-            f"{report.duration(needed)}; give more, or fewer stages or a smaller size"
+            f"{report.duration(needed)} with the probe; give more, fewer stages or a smaller size"
         )
     return config.model_copy(update={"epochs": epochs})
 

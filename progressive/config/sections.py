@@ -46,8 +46,8 @@ class Budget(Section):
     minutes: float | None = Field(
         None,
         gt=0,
-        description="Minutes in total, validation included: epochs are chosen to fit, durations "
-        "keep their proportions. Times a few steps first, as probe=true does.",
+        description="Minutes in total, probe and validation included: epochs are chosen to fit and "
+        "corrected at every boundary. Implies probe=true.",
     )
 
 

@@ -23,7 +23,7 @@ class BudgetCallback(ProgressiveCallback):
 
     Args:
         schedule: as planned; its finished stages never change.
-        seconds: in total, set-up and validation included.
+        seconds: in total; probe, set-up and validation included.
         timing: what a probe measured.
         weights: relative lengths of the stages.
         rewrite: returns `config.yaml` for a corrected schedule, so that a resumed run knows it.
@@ -69,7 +69,7 @@ class BudgetCallback(ProgressiveCallback):
             left = predict(schedule, timing, [epoch for epoch in due if epoch >= next_epoch])
             return left.total - sum(left.stages[:done]) - next_epoch * timing.saving
 
-        left = self.seconds - self._recorder.elapsed()
+        left = self.seconds - self.timing.took - self._recorder.elapsed()
         corrected = refit(self.schedule, done, self.weights, seconds_of, left)
         if corrected != self.schedule:
             self._follow(trainer, corrected, images)

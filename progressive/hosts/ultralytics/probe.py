@@ -298,13 +298,15 @@ def probe(
 
 @contextmanager
 def _untouched() -> Iterator[None]:
-    """Keep the log quiet, and give all random states back."""
+    """Keep the log quiet, and give random states and the number of threads back."""
     state, legacy, level = random.getstate(), np.random.get_state(), LOGGER.level
+    threads = torch.get_num_threads()  # Ultralytics sets it, and leaves it there
     LOGGER.setLevel(logging.ERROR)
     try:
         with torch.random.fork_rng():
             yield
     finally:
+        torch.set_num_threads(threads)
         LOGGER.setLevel(level)
         random.setstate(state)
         np.random.set_state(legacy)

@@ -142,8 +142,10 @@ class Recorder:
         )
         if prediction := self.notes.get("prediction"):
             stages = [stage["seconds"] for stage in result["stages"]]
-            total = result["seconds"]["total"]
-            result["prediction"] = outcome(prediction, stages, total)
+            result["prediction"] = outcome(prediction, stages, self.elapsed())
+        if timing := self.notes.get("timing"):
+            result["seconds"]["probe"] = timing["took"]
+            result["seconds"]["total"] += timing["took"]
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
         LOGGER.info(f"\n{report.stage_table(result['stages'])}")
 
