@@ -32,10 +32,10 @@ from progressive.prediction import Kind, Prediction, Timing, kind_of, predict
 from progressive.schedule import ProgressiveSchedule
 
 #: Seconds that the batches of one pass should take.
-PASS_SECONDS = 1.5
+PASS_SECONDS = 2.0
 
 #: Batches of a pass: the fewest that give a mean without the first step, and the most.
-BATCHES = 4, 16
+BATCHES = 5, 20
 
 #: Transforms of Ultralytics that `close_mosaic` ends.
 MOSAICS = ("mosaic", "copy_paste", "cutmix")
@@ -56,11 +56,8 @@ class Pass:
 
     @property
     def step(self) -> float:
-        """Mean seconds from batch to batch, without the first, which may prepare something."""
-        starts = self.batch_starts[1:] if len(self.batch_starts) > 2 else self.batch_starts
-        if len(starts) < 2:
-            return self.trained - self.started
-        return (starts[-1] - starts[0]) / (len(starts) - 1)
+        """Seconds from batch to batch; of the whole pass if there is only one."""
+        return mean_step(self.batch_starts) or self.trained - self.started
 
     @property
     def around(self) -> float:
@@ -70,6 +67,12 @@ class Pass:
     def seconds(self, images: int) -> float:
         """Return what an epoch of this kind takes with so many images."""
         return self.around + self.step * images / self.batch
+
+
+def mean_step(starts: list[float]) -> float | None:
+    """Return the mean seconds from start to start; the first, which may prepare, is left out."""
+    starts = starts[1:] if len(starts) > 2 else starts
+    return (starts[-1] - starts[0]) / (len(starts) - 1) if len(starts) > 1 else None
 
 
 class Probe(ProgressiveCallback):
@@ -88,10 +91,12 @@ class Probe(ProgressiveCallback):
         self._memory: dict[int, int] = {}
         self._order: list[int] = []
         self._validated_images = 0
+        self._validation_starts: list[float] = []
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Start the clock of the set-up."""
         self._begun = time.perf_counter()
+        trainer.add_callback("on_val_batch_start", self._on_validation_batch)
         super().on_pretrain_routine_start(trainer)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
@@ -106,7 +111,7 @@ class Probe(ProgressiveCallback):
         trainer.scheduler.base_lrs = [0.0 for _ in trainer.scheduler.base_lrs]
         self._validated = frozenset({trainer.epochs - 2, trainer.epochs - 1})
         self._order = random.Random(0).sample(range(self.images[0]), self.images[0])
-        self._take_validation_images(trainer, 2)
+        self._take_validation_images(trainer, BATCHES[0])
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring the trainer to the epoch that the next pass stands for."""
@@ -145,6 +150,12 @@ class Probe(ProgressiveCallback):
         """Note when validation and checkpoint were done."""
         if trainer.epoch < len(self._passes):
             self._passes[trainer.epoch].ended = time.perf_counter()
+            if trainer.epoch < trainer.epochs - 1:
+                self._validation_starts = []
+
+    def _on_validation_batch(self, validator: object) -> None:  # noqa: ARG002 - the event's
+        if not self._passes[-1].ended:  # the evaluation of the best weights comes after
+            self._validation_starts.append(time.perf_counter())
 
     def on_train_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Make of all clocks what a whole training takes."""
@@ -210,7 +221,8 @@ class Probe(ProgressiveCallback):
 
     def _take_validation_images(self, trainer: BaseTrainer, batches: int) -> None:
         size = trainer.test_loader.batch_size
-        images = min(max(2, min(batches, BATCHES[1])) * size, self.images[1])
+        least, most = BATCHES
+        images = min(max(least, min(batches, most)) * size, self.images[1])
         trainer.test_loader.batch_sampler.sampler.sampler = range(images)
         self._validated_images = images
 
@@ -225,14 +237,16 @@ class Probe(ProgressiveCallback):
             first[cold.kind.stage] = decoding + max(cold.around - again.around, 0.0)
         saving = min(p.ended - p.trained for p in self._passes[:-2])
         once = max(self._passes[-1].ended - self._passes[-1].trained - saving, 0.0)
-        whole = once / self._validated_images * validation
+        batches = len(self._validation_starts)
+        step = mean_step(self._validation_starts) or once / batches
+        left_out = step * batches * (validation / self._validated_images - 1)
         return Timing(
             epochs={kind: p.seconds(train) for kind, p in warm.items()},
             first=first,
-            validation=whole,
+            validation=once + left_out,
             saving=saving,
             before=self._passes[0].started - self._begun,
-            after=max(self._ended - self._passes[-1].ended - once, 0.0) + whole,
+            after=self._ended - self._passes[-1].ended + left_out,
             warmup_epochs=self._warmup,
             close_mosaic=self._close,
             memory=self._memory,
@@ -302,8 +316,9 @@ def _untouched() -> Iterator[None]:
     state, legacy, level = random.getstate(), np.random.get_state(), LOGGER.level
     threads = torch.get_num_threads()  # Ultralytics sets it, and leaves it there
     LOGGER.setLevel(logging.ERROR)
+    devices = range(torch.cuda.device_count())  # named, since several unnamed ones are a warning
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=devices):
             yield
     finally:
         torch.set_num_threads(threads)
