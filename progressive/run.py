@@ -136,12 +136,16 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
     print("Timing a few steps at each stage ...", flush=True)
-    probed = probe(
-        lambda: _build(config, dataset.names),
-        config.schedule(),
-        {**arguments, "data": str(dataset.source)},
-        **_options(config),
-    )
+    try:
+        probed = probe(
+            lambda: _build(config, dataset.names),
+            config.schedule(),
+            {**arguments, "data": str(dataset.source)},
+            **_options(config),
+        )
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing was saved yet.", file=sys.stderr)
+        raise SystemExit(130) from None
     return _within_budget(config, probed), probed
 
 
