@@ -8,20 +8,27 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progressive.config.model import Config, read_yaml, to_yaml
-from progressive.data import EMBEDDED, check, resolve
+from progressive.config.train_arguments import ultralytics_defaults
+from progressive.data import EMBEDDED, DatasetInfo, check, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
-from progressive.runs import records, report
+from progressive.pitfalls import pitfalls
+from progressive.prediction import Timing, fewest_epochs, most_epochs
+from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim, find_run
+from progressive.schedule import ProgressiveSchedule
 
 if TYPE_CHECKING:
     from ultralytics.engine.model import Model
+
+    from progressive.hosts.ultralytics.probe import Probed
 
 
 def main() -> None:
@@ -40,22 +47,32 @@ def run(config: Config) -> float | None:
     Raises:
         InputError: for bad input, before anything is written.
     """
-    precheck(config)
+    data = precheck(config)
     checkpoint = None
     if config.resume is not None:
         config, checkpoint = interrupted(config, config.resume)
+    probed = None
+    if config.probes and checkpoint is None:
+        config, probed = _probe(config)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
+    if probed is not None:
+        print("", _forecast(config, probed), sep="\n", flush=True)
+    for warning in _pitfalls(config, data):
+        print(f"\nWarning: {warning}", flush=True)
     if config.dry_run:
         return None
     stay_offline(cache_root() / "fonts")
-    folder = _resume(config, checkpoint) if checkpoint else _train(config)
+    folder = _resume(config, checkpoint) if checkpoint else _train(config, probed)
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
     _print_result(folder, summary)
     return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
 
 
-def precheck(config: Config) -> None:
+def precheck(config: Config) -> DatasetInfo | None:
     """Check what `config` names on disk and what it asks of Ultralytics; write nothing.
+
+    Returns:
+        What is known of the data set; None for an embedded one.
 
     Raises:
         InputError: no such data set, weights, run or device, an output folder in use, or an
@@ -70,9 +87,29 @@ def precheck(config: Config) -> None:
         check_output(config.output)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
-    check(config.data, config.task)
-    if not config.dry_run:
+    data = check(config.data, config.task)
+    if config.budget.minutes is None:  # which chooses the number of epochs
+        _pitfalls(config, data)
+    if not config.dry_run or config.probes:
         check_device(config.device)
+    return data
+
+
+def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
+    """Return what is likely to be a mistake in the schedule of `config`."""
+    images = EMBEDDED[config.data].train_images if data is None else data.train_images
+    fraction = config.train.get("fraction", 1.0)
+    fraction = fraction[0] if isinstance(fraction, list) else fraction
+    # Ultralytics takes a whole number above 1 for a number of images.
+    counted = isinstance(fraction, int) and fraction > 1
+    images = min(fraction, images) if counted else max(round(images * fraction), 1)
+    defaults = ultralytics_defaults()
+    numbers = {name: config.train.get(name, defaults[name]) for name in ("nbs", "warmup_epochs")}
+    found = pitfalls(config.schedule(), images, batch=config.batch, **numbers)
+    try:
+        return list(found)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 def report_sweep(folder: Path) -> None:
@@ -102,8 +139,55 @@ def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
     return saved.model_copy(update=asked), checkpoint
 
 
-def _train(config: Config) -> Path:
-    """Train a new detector and return its run folder."""
+def _probe(config: Config) -> tuple[Config, Probed]:
+    """Time a few steps, and return `config` with as many epochs as fit into its budget."""
+    from progressive.hosts.ultralytics.probe import probe
+
+    stay_offline(cache_root() / "fonts")
+    arguments = _arguments(config)
+    dataset = resolve(config.data, config.task)
+    print("Timing a few steps at each stage ...", flush=True)
+    try:
+        probed = probe(
+            lambda: _build(config, dataset.names),
+            config.schedule(),
+            {**arguments, "data": str(dataset.source)},
+            **_options(config),
+        )
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing was saved yet.", file=sys.stderr)
+        raise SystemExit(130) from None
+    return _within_budget(config, probed), probed
+
+
+def _within_budget(config: Config, probed: Probed) -> Config:
+    minutes = config.budget.minutes
+    if minutes is None:
+        return config
+    left = 60 * minutes - probed.timing.took
+
+    def plan(epochs: int) -> ProgressiveSchedule:
+        return config.model_copy(update={"epochs": epochs}).schedule()
+
+    least = fewest_epochs(plan, config.stages)
+    epochs = most_epochs(plan, lambda s: probed.predict(s).total, left, least)
+    if epochs is None:
+        needed = probed.predict(plan(least)).total + probed.timing.took
+        raise ConfigError(
+            f"budget.minutes={minutes:g}: {least} epochs, the fewest, take "
+            f"{report.duration(needed)} with the probe; give more, fewer stages or a smaller size"
+        )
+    return config.model_copy(update={"epochs": epochs})
+
+
+def _forecast(config: Config, probed: Probed) -> str:
+    schedule = config.schedule()
+    prediction = probed.predict(schedule)
+    return forecast.forecast(schedule, probed.timing, prediction, config.price_per_hour)
+
+
+def _arguments(config: Config) -> dict[str, Any]:
+    """Return what Ultralytics is to train with, checked by itself; no folder is named yet."""
     embedded = EMBEDDED.get(config.data)
     arguments = {
         "deterministic": False,  # it costs time, so it has to be asked for
@@ -116,6 +200,12 @@ def _train(config: Config) -> Path:
         "workers": config.workers,
     }
     _check_arguments(arguments)
+    return arguments
+
+
+def _train(config: Config, probed: Probed | None = None) -> Path:
+    """Train a new detector and return its run folder."""
+    arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
     config = _with_absolute_paths(config)
     model = _build(config, dataset.names)
@@ -123,7 +213,15 @@ def _train(config: Config) -> Path:
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
-    return _follow_schedule(config, model, folder, arguments)
+    return _follow_schedule(config, model, folder, arguments, _notes(config, probed))
+
+
+def _notes(config: Config, probed: Probed | None) -> dict[str, Any]:
+    """Return what `plan.json` is to keep of a probe."""
+    if probed is None:
+        return {}
+    prediction = forecast.as_record(probed.predict(config.schedule()))
+    return {"prediction": prediction, "timing": probed.timing.to_json()}
 
 
 def _with_absolute_paths(config: Config) -> Config:
@@ -166,21 +264,38 @@ def _resume(config: Config, checkpoint: Path) -> Path:
     arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
     if config.device is not None:
         arguments["device"] = config.device
-    return _follow_schedule(config, model, folder, arguments)
+    return _follow_schedule(config, model, folder, arguments, _read_notes(folder))
 
 
-def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict) -> Path:
+def _read_notes(folder: Path) -> dict[str, Any]:
+    """Return what `plan.json` of an interrupted run keeps of its probe."""
+    try:
+        found = json.loads((folder / records.PLAN).read_text("utf-8"))
+        return {name: found[name] for name in ("prediction", "timing") if name in found}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _follow_schedule(
+    config: Config, model: Model, folder: Path, arguments: dict, notes: dict[str, Any]
+) -> Path:
     """Train `model` through the callback, exactly as a user of the callback would."""
+    from progressive.hosts.ultralytics.budget import BudgetCallback
     from progressive.hosts.ultralytics.callback import ProgressiveCallback
 
-    callback = ProgressiveCallback(
-        config.schedule(),
-        config=to_yaml(config),
-        val_every=config.val_every,
-        cache_encoded=config.cache == "encoded",
-        merge_batches=config.merge_batches,
-        train_faster=config.train_faster,
-    )
+    options = {"config": to_yaml(config), "notes": notes, **_options(config)}
+    callback: ProgressiveCallback
+    if config.budget.minutes is not None and "timing" in notes:
+        callback = BudgetCallback(
+            config.schedule(),
+            seconds=60 * config.budget.minutes,
+            timing=Timing.from_json(notes["timing"]),
+            weights=config.durations or (1.0,) * config.stages,
+            rewrite=partial(_with_schedule, config),
+            **options,
+        )
+    else:
+        callback = ProgressiveCallback(config.schedule(), **options)
     callback.attach(model)
     try:
         model.train(**arguments)
@@ -190,6 +305,22 @@ def _follow_schedule(config: Config, model: Model, folder: Path, arguments: dict
         print(f"\nInterrupted. {advice}", file=sys.stderr)
         raise SystemExit(130) from None
     return folder
+
+
+def _options(config: Config) -> dict[str, Any]:
+    """Return the arguments of the callback that a probe and a training have in common."""
+    return {
+        "val_every": config.val_every,
+        "cache_encoded": config.cache == "encoded",
+        "merge_batches": config.merge_batches,
+        "train_faster": config.train_faster,
+    }
+
+
+def _with_schedule(config: Config, schedule: ProgressiveSchedule) -> str:
+    """Return the text of a configuration whose stages last as long as those of `schedule`."""
+    lengths = tuple(float(stage.epochs) for stage in schedule.stages)
+    return to_yaml(config.model_copy(update={"epochs": schedule.epochs, "durations": lengths}))
 
 
 def _check_arguments(arguments: dict) -> None:

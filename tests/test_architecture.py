@@ -24,6 +24,8 @@ ROOMS: dict[str, set[str]] = {
     "machine": set(),
     "schedule": set(),
     "cost": {"schedule"},
+    "prediction": {"schedule"},
+    "pitfalls": {"schedule"},
     "regularize": set(),
     "augment": set(),
     "detectors.timm_names": set(),
@@ -33,13 +35,15 @@ ROOMS: dict[str, set[str]] = {
     "config": {"schedule", "cost", "detectors.catalog"},
     "data.embedded": set(),
     "data": {"data.embedded", "safe_pickle"},
-    "runs": {"schedule", "cost"},
+    "runs": {"schedule", "cost", "prediction"},
     "comparison": {"schedule", "cost", "runs"},
     "hosts.shared": {"schedule", "augment", "regularize"},
     "hosts.lightning": {"schedule", "hosts.shared"},
     "hosts.pytorch": {"schedule", "hosts.shared"},
     "hosts.transformers": {"schedule", "hosts.shared"},
-    "hosts.ultralytics": {"schedule", "augment", "regularize", "runs", "cost", "machine"},
+    "hosts.ultralytics": {
+        *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
+    },
 }
 
 #: They put the rooms together and may import everything.
@@ -68,6 +72,8 @@ PLAIN = {
     "safe_pickle": set(),
     "schedule": set(),
     "cost": set(),
+    "prediction": set(),
+    "pitfalls": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": set(),
     "runs": {"tabulate", "jinja2", "matplotlib", "numpy", "yaml"},

@@ -156,3 +156,44 @@ def test_a_sweep_gives_each_job_its_own_folder(tiny_data, tmp_path):
     assert [path.parent.name for path in summaries] == ["0", "1"], done.stderr
     (page,) = (tmp_path / "runs").glob("*/report.html")
     assert f"Report of the sweep: {page}" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_dry_run_with_a_probe_predicts_and_leaves_no_trace(tiny_data, tmp_path):
+    done = subprocess.run(
+        command("epochs=4", f"data={tiny_data}", "dry_run=true", "probe=true", "price_per_hour=2"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for said in ("predicted training", "Predicted: ", "in total", "At 2 an hour: 0.0", "The probe"):
+        assert said in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_budget_is_kept_and_a_resumed_run_knows_the_corrected_schedule(tiny_data, tmp_path):
+    folder = tmp_path / "run"
+    arguments = command(
+        "stages=3", "size.max=96", f"data={tiny_data}", f"output={folder}", "budget.minutes=1"
+    )
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 120
+        while (
+            not (folder / "epochs.csv").exists() or rows(folder / "epochs.csv")[-1]["stage"] != "1"
+        ):
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+    resume = [sys.executable, "-m", "progressive.run", f"resume={folder}"]
+    subprocess.run(resume, cwd=tmp_path, capture_output=True, check=True, timeout=240)
+    summary = json.loads((folder / "summary.json").read_text())
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    assert summary["epochs"] == settings["epochs"] == sum(settings["durations"])
+    lengths = [stage["stop_epoch"] - stage["start_epoch"] for stage in summary["stages"]]
+    assert lengths == settings["durations"]
+    assert summary["prediction"]["source"] == "probe"
+    assert 30 < summary["seconds"]["total"] < 75

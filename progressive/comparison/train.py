@@ -107,7 +107,7 @@ def train(trainer: str, config: Config) -> None:
     arguments |= {"project": str(folder.parent), "name": folder.name}
     if trainer == "multi_scale":
         model.add_callback("on_train_start", _resize_batches)
-        _follow_schedule(config, model, folder, arguments)
+        _follow_schedule(config, model, folder, arguments, {})
     else:
         attach_clock(model, config)
         model.train(**arguments)

@@ -126,6 +126,8 @@ def _right(field: FieldInfo, name: str, value: Any) -> str:
     if kind is int:
         least, most = bound.get("ge"), bound.get("le")
         return f"must be an integer of at least {least}{f' and at most {most}' if most else ''}"
+    if kind is float and not {"le", "lt"} & set(bound):
+        return f"must be a number above {bound['gt']:g}"
     if kind is float:
         start = f"[{bound['ge']:g}" if "ge" in bound else f"({bound['gt']:g}"
         end = f"{bound['le']:g}]" if "le" in bound else f"{bound['lt']:g})"

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from progressive.config.complaints import checked
-from progressive.config.sections import STRIDE, Backbone, Head, Section, Size, in_our_keys
+from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
 from progressive.config.train_arguments import check_train_arguments
 from progressive.config.values import Cache, Device, Text, ends
 from progressive.errors import ConfigError
@@ -117,6 +117,15 @@ class Config(Strengths):
         None, description="Run folder (or its last.pt) to continue after an interruption."
     )
     dry_run: bool = Field(False, description="Print the plan and stop.")
+    probe: bool = Field(
+        False,
+        description="Time a few real steps at each stage first, and predict how long training "
+        "takes; without it the plan counts pixels.",
+    )
+    price_per_hour: float | None = Field(
+        None, gt=0, description="What an hour of the machine costs; probe=true then adds the price."
+    )
+    budget: Budget = Budget(minutes=None)
     train: dict[str, Any] = Field(
         {}, description="train.KEY=VALUE hands any other argument to the Ultralytics trainer."
     )
@@ -125,9 +134,19 @@ class Config(Strengths):
     def _keys_fit_together(self) -> Config:
         self.schedule()
         check_train_arguments(self.train)
+        if self.price_per_hour is not None and not self.probes:
+            raise ConfigError(f"price_per_hour={self.price_per_hour:g}: needs probe=true")
+        if self.probes and len((self.device or "").split(",")) > 1:
+            key = "probe=true" if self.probe else f"budget.minutes={self.budget.minutes:g}"
+            raise ConfigError(f"{key}: measures one device; device={self.device} names several")
         if self.task == "classify" and self.cache == "encoded":
             raise ConfigError("cache=encoded: for detectors only; use disk, or null")
         return self
+
+    @property
+    def probes(self) -> bool:
+        """Whether steps are timed before training; a budget cannot do without."""
+        return self.probe or self.budget.minutes is not None
 
     def schedule(self) -> ProgressiveSchedule:
         """Build the schedule.

@@ -40,6 +40,17 @@ class Size(Section):
     max: int = Field(ge=STRIDE, description=f"Image size of the last; a multiple of {STRIDE}.")
 
 
+class Budget(Section):
+    """What training may take."""
+
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes in total, probe and validation included: epochs are chosen to fit and "
+        "corrected at every boundary. Implies probe=true.",
+    )
+
+
 class Backbone(Section):
     """Which backbone, at which fraction of its width and depth, from which weights."""
 

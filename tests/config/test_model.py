@@ -49,6 +49,10 @@ CPU = "device=cpu"
         ("durations=[1,2]", "must have one weight per stage"),
         ("durations=4", r"durations=4: must be a list of positive numbers, as \[4,3,2,1\]"),
         ("durations=[4,3,2,0]", r"durations=\[4, 3, 2, 0\]: must be a list of positive numbers"),
+        ("price_per_hour=0", "price_per_hour=0: must be a number above 0"),
+        ("budget.minutes=-1", "budget.minutes=-1: must be a number above 0"),
+        ("budget=30", "budget=30: write budget.KEY=VALUE"),
+        ("price_per_hour=2", "price_per_hour=2: needs probe=true"),
         ("batch=0", "batch=0: must be an integer of at least 1"),
         ("seed=-1", "seed=-1: must be an integer of at least 0"),
         ("device=gpu", "device=gpu: must be cpu, mps, a GPU such as 0"),
@@ -314,7 +318,8 @@ print("Glow in the first stage: how much; up to 2." in help_text())
     [
         (["train.multi_scale=0.5"], "train.multi_scale=0.5: resizes batches at random"),
         (["train.rect=true"], "train.rect=True: fixes the shape of every batch"),
-        (["train.time=1"], "train.time=1: changes the number of epochs"),
+        (["train.time=1"], "train.time=1: changes .* or budget.minutes"),
+        (["epochs=4", "train.nbs=9999", "train.warmup_epochs=0"], "ends before the optimizer"),
         (["train.mixup=0.5"], "train.mixup=0.5: the schedule sets mixup in every stage"),
         (
             ["backbone=resnet50", "backbone.weights=none.pth"],

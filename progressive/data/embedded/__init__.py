@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from progressive.data.embedded import blur, digits
+from progressive.data.embedded.specs import BlurSpec, DigitsSpec
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class Embedded:
         make: generates the data set if needed and returns its path: the data yaml, or for classify
             the folder.
         train_arguments: Ultralytics arguments that suit the data set better than the defaults.
+        train_images: number of training images.
     """
 
     task: str
     make: Callable[[], Path]
     train_arguments: Mapping[str, object]
+    train_images: int
 
 
 #: The embedded data sets by name.
@@ -33,6 +36,7 @@ EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
             "detect",
             digits.digits,
             {"fliplr": 0.0},  # a mirrored digit is not a digit
+            DigitsSpec().train_scenes,
         ),
         "blur": Embedded(
             "classify",
@@ -41,6 +45,7 @@ EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
             # rectangle, which adds sharp edges to a blurred patch. Both would change the class. A
             # vertical flip does not.
             {"scale": 0.0, "erasing": 0.0, "flipud": 0.5},
+            2 * BlurSpec().train_pairs,  # one of each class
         ),
     }
 )

@@ -23,7 +23,7 @@ What each event does::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ class ProgressiveCallback:
         train_faster: compute and load images the fastest way; False leaves precision, threads,
             memory, layers, optimizer, batches and decoding as they are in Ultralytics (but for
             images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
+        notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class ProgressiveCallback:
         cache_encoded: bool = False,
         merge_batches: bool = True,
         train_faster: bool = True,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
@@ -112,7 +114,7 @@ class ProgressiveCallback:
         self.cache_encoded = cache_encoded
         self.merge_batches = merge_batches
         self.train_faster = train_faster
-        self._recorder = Recorder(schedule, config)
+        self._recorder = Recorder(schedule, config, notes)
         self._pictures = Pictures(schedule)
         self._validated: frozenset[int] = frozenset()
         self._rates: dict[str, float] = {}

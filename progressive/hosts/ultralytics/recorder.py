@@ -14,6 +14,7 @@ from ultralytics.utils import LOGGER
 
 from progressive.cost import seconds_left, seconds_of_epoch
 from progressive.hosts.ultralytics.clock import Clock
+from progressive.prediction import outcome
 from progressive.runs import environment, fingerprint, records, report
 from progressive.schedule import ProgressiveSchedule
 
@@ -36,11 +37,18 @@ class Recorder:
     Args:
         schedule: what is trained when.
         config: text to keep as `config.yaml` in the run folder.
+        notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
     """
 
-    def __init__(self, schedule: ProgressiveSchedule, config: str | None = None) -> None:
+    def __init__(
+        self,
+        schedule: ProgressiveSchedule,
+        config: str | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         self.schedule = schedule
         self.config = config
+        self.notes = dict(notes or {})
         self.epochs: list[records.EpochRecord] = []
         self._started = time.time()
         self._seconds_before = 0.0
@@ -70,7 +78,22 @@ class Recorder:
         done = records.read_epochs(folder) if start_epoch else []
         self.epochs = [record for record in done if record.epoch < start_epoch]
         self._seconds_before = sum(r.train_seconds + r.validation_seconds for r in self.epochs)
-        records.write_json(folder / records.PLAN, records.plan(self.schedule))
+        self._write_plan(folder)
+
+    def follow(
+        self,
+        folder: Path,
+        schedule: ProgressiveSchedule,
+        validated: frozenset[int],
+        config: str | None,
+    ) -> None:
+        """Go on with a corrected schedule, whose finished stages are the same."""
+        self.schedule, self._validated = schedule, validated
+        self.config = config or self.config
+        self._write_plan(folder)
+
+    def _write_plan(self, folder: Path) -> None:
+        records.write_json(folder / records.PLAN, {**records.plan(self.schedule), **self.notes})
         if self.config is not None:
             records.write_text(folder / "config.yaml", self.config)
 
@@ -137,6 +160,7 @@ class Recorder:
         )
         clock.training = None
         folder = Path(trainer.save_dir)
+        self._predict(folder)
         records.write_epochs(folder, self.epochs)
         records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
         if trainer.epoch + 1 < trainer.epochs and not trainer.stop:
@@ -148,20 +172,49 @@ class Recorder:
             self.schedule,
             self.epochs,
             metrics=_metrics(trainer.metrics),
-            total_seconds=self._seconds_before + time.time() - self._started,
+            total_seconds=self.elapsed(),
         )
+        if prediction := self.notes.get("prediction"):
+            stages = [stage["seconds"] for stage in result["stages"]]
+            result["prediction"] = outcome(prediction, stages, self.elapsed())
+        if timing := self.notes.get("timing"):
+            result["seconds"]["probe"] = timing["took"]
+            result["seconds"]["total"] += timing["took"]
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
         LOGGER.info(f"\n{report.stage_table(result['stages'])}")
         _write_report(Path(trainer.save_dir))
 
+    def elapsed(self) -> float:
+        """Return the seconds since the run started, those of earlier epochs included."""
+        return self._seconds_before + time.time() - self._started
+
+    def _predict(self, folder: Path) -> None:
+        """Note what the epochs so far make of the whole run, if no probe has said it before."""
+        if "prediction" in self.notes:
+            return
+        mean = self._mean_seconds()
+        self.notes["prediction"] = {
+            "source": "first epoch",
+            "stages": [
+                stage.epochs * seconds_of_epoch(mean, stage.image_size)
+                for stage in self.schedule.stages
+            ],
+            "total": self.elapsed() + self.seconds_left(),
+        }
+        self._write_plan(folder)
+
     def seconds_left(self) -> float:
         """Predict the remaining seconds of training and validation from the epochs so far."""
+        mean = self._mean_seconds()
+        done = self.epochs[-1].epoch + 1
+        return seconds_left(self.schedule, done, mean) + self._validation_left(done, mean)
+
+    def _mean_seconds(self) -> dict[int, float]:
+        """Return the mean seconds of an epoch's training by image size."""
         measured: dict[int, list[float]] = {}
         for record in self.epochs:
             measured.setdefault(record.image_size, []).append(record.train_seconds)
-        mean = {size: fmean(seconds) for size, seconds in measured.items()}
-        done = self.epochs[-1].epoch + 1
-        return seconds_left(self.schedule, done, mean) + self._validation_left(done, mean)
+        return {size: fmean(seconds) for size, seconds in measured.items()}
 
     def _validation_left(self, done: int, mean: Mapping[int, float]) -> float:
         """Predict the seconds after training in the epochs from `done` on.

@@ -39,7 +39,7 @@ def refusal(
     if arguments.get("time") is not None:
         return (
             f"time={arguments['time']}: changes the number of epochs while training, so stages "
-            "would not end where planned; set epochs instead"
+            "would not end where planned; set epochs instead, or budget.minutes of progressive.run"
         )
     if arguments.get("mixup") and (schedule is None or schedule.uses("mixup")):
         return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from progressive.hosts.ultralytics.recorder import METRICS, Recorder
@@ -34,6 +36,19 @@ def test_time_left_before_the_first_validation(tmp_path):
     # A validation is expected to take a fifth of an epoch at 64 px.
     made = recorder(tmp_path, {3, 4, 5, 6, 7}, seconds=[1.0, 1.0])
     assert made.seconds_left() == pytest.approx(2 * 10 + 4 * 40 + 5 * 8 + 1)
+
+
+def test_without_a_probe_the_first_epoch_predicts(tmp_path):
+    made = recorder(tmp_path, {3, 4, 5, 6, 7}, seconds=[1.0])
+    made._predict(tmp_path)
+    found = json.loads((tmp_path / "plan.json").read_text())["prediction"]
+    assert found["source"] == "first epoch"
+    assert found["stages"] == [4 * 10, 4 * 40]
+    assert found["total"] == pytest.approx(3 * 10 + 4 * 40 + 5 * 8 + 2 * 1, abs=1)
+    # What is known later does not change what was predicted.
+    made.epochs *= 2
+    made._predict(tmp_path)
+    assert made.notes["prediction"] == found
 
 
 def test_every_recorded_metric_is_written_for_people():

@@ -1,0 +1,68 @@
+"""Schedules that are valid and still a mistake: named before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from progressive.errors import InputError
+from progressive.schedule import ProgressiveSchedule
+
+#: Steps of the optimizer below which a stage cannot be expected to teach anything.
+FEW_STEPS = 10
+
+
+def pitfalls(
+    schedule: ProgressiveSchedule,
+    images: int,
+    *,
+    batch: int,
+    nbs: int,
+    warmup_epochs: float,
+) -> Iterator[str]:
+    """Yield a sentence for everything about a schedule that is likely to be a mistake.
+
+    Args:
+        schedule: to be trained.
+        images: in the training set.
+        batch: images in a batch.
+        nbs: images between two steps of the optimizer, if there are more than in a batch.
+        warmup_epochs: during which the learning rate rises.
+
+    Raises:
+        InputError: a stage ends before the optimizer takes a step, so that it would never train.
+    """
+    batches = math.ceil(images / batch)
+    waits = min(max(round(nbs / batch), 1), batches * schedule.epochs)
+    # The optimizer does not wait while it warms up, and Ultralytics warms up one epoch less than
+    # there are at most.
+    warmup = min(warmup_epochs, schedule.epochs - 1)
+    many, last = len(schedule.stages), schedule.stages[-1]
+    for stage in schedule.stages:
+        eager = max(0.0, min(warmup, stage.stop_epoch) - stage.start_epoch)
+        steps = math.floor(batches * (eager + (stage.epochs - eager) / waits))
+        name = (
+            f"stage {stage.index + 1}/{many}, {_number(stage.epochs, 'epoch')} of {images} images"
+        )
+        if steps < 1:
+            raise InputError(
+                f"{name}: ends before the optimizer takes a step; give more epochs, a smaller "
+                "batch or train.nbs"
+            )
+        if steps < FEW_STEPS:
+            yield f"{name}, has {_number(steps, 'step')} of the optimizer: too few to learn from."
+    if many > 1 and last.start_epoch < warmup:
+        yield (
+            f"The learning rate warms up for {warmup:g} epochs (train.warmup_epochs), beyond the "
+            f"start of the last stage after {_number(last.start_epoch, 'epoch')}."
+        )
+    elif last.epochs < warmup:
+        yield (
+            f"The last stage, {_number(last.epochs, 'epoch')}, is shorter than the warm-up of "
+            f"{warmup:g} (train.warmup_epochs); it decides how good the detector is at "
+            f"{last.image_size} px."
+        )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
