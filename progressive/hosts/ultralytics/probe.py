@@ -35,7 +35,7 @@ from progressive.schedule import ProgressiveSchedule
 PASS_SECONDS = 2.0
 
 #: Batches of a pass: the fewest that give a mean without the first step, and the most.
-BATCHES = 5, 20
+BATCHES = 4, 20
 
 #: Transforms of Ultralytics that `close_mosaic` ends.
 MOSAICS = ("mosaic", "copy_paste", "cutmix")
@@ -221,7 +221,7 @@ class Probe(ProgressiveCallback):
 
     def _take_validation_images(self, trainer: BaseTrainer, batches: int) -> None:
         size = trainer.test_loader.batch_size
-        least, most = BATCHES
+        least, most = BATCHES[0] - 1, BATCHES[1]
         images = min(max(least, min(batches, most)) * size, self.images[1])
         trainer.test_loader.batch_sampler.sampler.sampler = range(images)
         self._validated_images = images
