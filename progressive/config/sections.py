@@ -37,7 +37,9 @@ class Size(Section):
     """Image size in pixels; a detector takes multiples of its stride."""
 
     min: int = Field(ge=STRIDE, description="Image size of the first stage, in pixels.")
-    max: int = Field(ge=STRIDE, description=f"Image size of the last; a multiple of {STRIDE}.")
+    max: int = Field(
+        ge=STRIDE, description=f"Image size of the last stage; a multiple of {STRIDE}."
+    )
 
 
 class Budget(Section):
