@@ -149,7 +149,7 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     print("Timing a few steps at each stage ...", flush=True)
     try:
         probed = probe(
-            lambda: _build(config, dataset.names),
+            lambda: build(config, dataset.names),
             config.schedule(),
             {**arguments, "data": str(dataset.source)},
             **_options(config),
@@ -199,7 +199,7 @@ def _arguments(config: Config) -> dict[str, Any]:
         "cache": config.cache == "disk" and "disk",
         "workers": config.workers,
     }
-    _check_arguments(arguments)
+    check_arguments(arguments)
     return arguments
 
 
@@ -207,13 +207,13 @@ def _train(config: Config, probed: Probed | None = None) -> Path:
     """Train a new detector and return its run folder."""
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
-    config = _with_absolute_paths(config)
-    model = _build(config, dataset.names)
+    config = with_absolute_paths(config)
+    model = build(config, dataset.names)
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
-    return _follow_schedule(config, model, folder, arguments, _notes(config, probed))
+    return follow_schedule(config, model, folder, arguments, _notes(config, probed))
 
 
 def _notes(config: Config, probed: Probed | None) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _notes(config: Config, probed: Probed | None) -> dict[str, Any]:
     return {"prediction": prediction, "timing": probed.timing.to_json()}
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def with_absolute_paths(config: Config) -> Config:
     """Let the run be resumed from any folder."""
     backbone = config.backbone
     if backbone.weights is not None:
@@ -234,7 +234,8 @@ def _with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"backbone": backbone, "data": data})
 
 
-def _build(config: Config, classes: Sequence[str]) -> Model:
+def build(config: Config, classes: Sequence[str]) -> Model:
+    """Build the detector or classifier of a configuration for classes of these names."""
     from progressive.detectors import build_classifier, build_detector
 
     backbone = config.backbone
@@ -264,7 +265,7 @@ def _resume(config: Config, checkpoint: Path) -> Path:
     arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
     if config.device is not None:
         arguments["device"] = config.device
-    return _follow_schedule(config, model, folder, arguments, _read_notes(folder))
+    return follow_schedule(config, model, folder, arguments, _read_notes(folder))
 
 
 def _read_notes(folder: Path) -> dict[str, Any]:
@@ -276,7 +277,7 @@ def _read_notes(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _follow_schedule(
+def follow_schedule(
     config: Config, model: Model, folder: Path, arguments: dict, notes: dict[str, Any]
 ) -> Path:
     """Train `model` through the callback, exactly as a user of the callback would."""
@@ -323,7 +324,7 @@ def _with_schedule(config: Config, schedule: ProgressiveSchedule) -> str:
     return to_yaml(config.model_copy(update={"epochs": schedule.epochs, "durations": lengths}))
 
 
-def _check_arguments(arguments: dict) -> None:
+def check_arguments(arguments: dict) -> None:
     """Let Ultralytics judge its own arguments before a folder is made for the run."""
     from ultralytics.cfg import get_cfg
 

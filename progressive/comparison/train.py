@@ -25,7 +25,7 @@ from progressive.data import EMBEDDED, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import InputError
 from progressive.machine import stay_offline
-from progressive.run import _build, _check_arguments, _follow_schedule, _with_absolute_paths
+from progressive.run import build, check_arguments, follow_schedule, with_absolute_paths
 from progressive.runs.folders import claim
 from progressive.schedule import ProgressiveSchedule
 
@@ -92,22 +92,22 @@ def check_train_arguments(trainer: str, config: Config) -> None:
     Raises:
         ConfigError: one is wrong.
     """
-    _check_arguments(train_arguments(trainer, config))
+    check_arguments(train_arguments(trainer, config))
 
 
 def train(trainer: str, config: Config) -> None:
     """Train a new detector into the run folder of `config`."""
     arguments = train_arguments(trainer, config)
-    _check_arguments(arguments)
+    check_arguments(arguments)
     dataset = resolve(config.data, config.task)
-    config = _with_absolute_paths(config)
-    model = _build(config, dataset.names)
+    config = with_absolute_paths(config)
+    model = build(config, dataset.names)
     folder = claim(config.output)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
     if trainer == "multi_scale":
         model.add_callback("on_train_start", _resize_batches)
-        _follow_schedule(config, model, folder, arguments, {})
+        follow_schedule(config, model, folder, arguments, {})
     else:
         attach_clock(model, config)
         model.train(**arguments)
