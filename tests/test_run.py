@@ -176,10 +176,10 @@ def test_a_dry_run_with_a_probe_predicts_and_leaves_no_trace(tiny_data, tmp_path
 def test_a_budget_is_kept_and_a_resumed_run_knows_the_corrected_schedule(tiny_data, tmp_path):
     folder = tmp_path / "run"
     arguments = command(
-        "stages=3", "size.max=96", f"data={tiny_data}", f"output={folder}", "budget.minutes=1"
+        "stages=3", "size.max=96", f"data={tiny_data}", f"output={folder}", "budget.minutes=2"
     )
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while (
             not (folder / "epochs.csv").exists() or rows(folder / "epochs.csv")[-1]["stage"] != "1"
         ):
@@ -189,11 +189,11 @@ def test_a_budget_is_kept_and_a_resumed_run_knows_the_corrected_schedule(tiny_da
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 130
     resume = [sys.executable, "-m", "progressive.run", f"resume={folder}"]
-    subprocess.run(resume, cwd=tmp_path, capture_output=True, check=True, timeout=240)
+    subprocess.run(resume, cwd=tmp_path, capture_output=True, check=True, timeout=300)
     summary = json.loads((folder / "summary.json").read_text())
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     assert summary["epochs"] == settings["epochs"] == sum(settings["durations"])
     lengths = [stage["stop_epoch"] - stage["start_epoch"] for stage in summary["stages"]]
     assert lengths == settings["durations"]
     assert summary["prediction"]["source"] == "probe"
-    assert 30 < summary["seconds"]["total"] < 75
+    assert 60 < summary["seconds"]["total"] < 150  # of 120, interrupted once
