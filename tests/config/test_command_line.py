@@ -26,11 +26,14 @@ def progressive(*arguments, cwd):
 
 
 def test_dry_run_prints_the_plan_quickly_and_writes_nothing(tmp_path):
-    before = os.times()
-    done = progressive("stages=4", "size.min=320", "size.max=640", *DRY, cwd=tmp_path)
-    after = os.times()
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        done = progressive("stages=4", "size.min=320", "size.max=640", *DRY, cwd=tmp_path)
+        after = os.times()
+        spent.append(after.children_user + after.children_system - sum(before[2:4]))
     # Seconds of the processor, so that other work on the machine does not count. 0.4 are usual.
-    assert after.children_user + after.children_system - sum(before[2:4]) < 1.0
+    assert min(spent) < 1.0
     assert (done.returncode, done.stderr) == (0, "")
     for cell in ("320", "416", "544", "640", "Pixel cost: 0.60"):
         assert cell in done.stdout
