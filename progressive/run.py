@@ -313,6 +313,7 @@ def _options(config: Config) -> dict[str, Any]:
     return {
         "val_every": config.val_every,
         "cache_encoded": config.cache == "encoded",
+        "lr_by_compute": config.lr_by == "compute",
         "merge_batches": config.merge_batches,
         "train_faster": config.train_faster,
     }

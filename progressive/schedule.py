@@ -12,7 +12,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal
+
+from progressive.checks import (
+    as_pair,
+    check_durations,
+    check_image_size,
+    check_integer,
+    check_number,
+    check_sizes,
+)
 
 #: Values of the first and the last stage; None for a knob that is left to the host.
 Range = tuple[float, float] | tuple[None, None]
@@ -56,7 +65,7 @@ class Knob:
     def check(self, name: str, value: float | None) -> None:
         """Raise ValueError, naming `name` and the value, unless a stage can have it."""
         if value is not None or self.unused is not None:
-            _check_number(name, value, self.maximum, below=self.below)
+            check_number(name, value, self.maximum, below=self.below)
 
 
 #: Every knob there is. Whatever shows, records, checks or configures knobs reads this table.
@@ -166,6 +175,8 @@ class ProgressiveSchedule:
         mosaic: Range = (None, None),
         stride: int = 32,
         durations: Sequence[float] | None = None,
+        durations_by: Literal["epochs", "compute"] = "epochs",
+        sizes: Sequence[int] | None = None,
     ) -> ProgressiveSchedule:
         """Interpolate every `(min, max)` pair linearly over the stages; one stage means `max`.
 
@@ -181,16 +192,19 @@ class ProgressiveSchedule:
             mosaic: probability of Ultralytics' mosaic; a pair of None leaves it to Ultralytics.
             stride: largest stride of the detector in pixels; 1 for a classifier.
             durations: relative lengths of the stages; equal shares by default.
+            durations_by: what `durations` are shares of: epochs, or compute, that is pixels, so
+                that a stage of small images gets more epochs.
+            sizes: the image size of each stage in place of the interpolated ones.
 
         Raises:
             ValueError: naming the field and the value.
         """
-        _check_integer("epochs", epochs, minimum=1)
-        _check_integer("stages", stages, minimum=1)
+        check_integer("epochs", epochs, minimum=1)
+        check_integer("stages", stages, minimum=1)
         if stages > epochs:
             raise ValueError(f"stages={stages}: must not be above epochs={epochs}")
-        _check_integer("stride", stride, minimum=1)
-        _check_image_size(image_size, stride)
+        check_integer("stride", stride, minimum=1)
+        check_image_size(image_size, stride)
         given = {
             "randaugment": randaugment,
             "mixup": mixup,
@@ -199,17 +213,23 @@ class ProgressiveSchedule:
             "mosaic": mosaic,
         }
         ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
-        stops = _stop_epochs(epochs, stages, durations)
+        fractions = [1.0 if stages == 1 else i / (stages - 1) for i in range(stages)]
+        if sizes is None:
+            sizes = [_round_to(_interpolate(image_size, f), stride) for f in fractions]
+        check_sizes(sizes, stages, stride)
+        weights = check_durations(durations, stages)
+        if durations_by == "compute":
+            weights = [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]
+        stops = _stop_epochs(epochs, weights, durations)
         built = []
-        for i in range(stages):
-            fraction = 1.0 if stages == 1 else i / (stages - 1)
+        for i, fraction in enumerate(fractions):
             values: dict[str, Any] = {k.name: _strength(r, fraction) for k, r in ranges.items()}
             built.append(
                 TrainingStage(
                     index=i,
                     start_epoch=stops[i - 1] if i else 0,
                     stop_epoch=stops[i],
-                    image_size=_round_to(_interpolate(image_size, fraction), stride),
+                    image_size=sizes[i],
                     **values,
                 )
             )
@@ -232,7 +252,7 @@ class ProgressiveSchedule:
             stages=1,
             image_size=(image_size, image_size),
             stride=stride,
-            **{key: (value, value) for key, value in knobs.items()},
+            **{key: (value, value) for key, value in knobs.items()},  # type: ignore[arg-type]
         )
 
     @property
@@ -259,6 +279,31 @@ class ProgressiveSchedule:
             raise ValueError(f"epoch={epoch}: must be in 0..{self.epochs - 1}")
         return self.stages[bisect_right([stage.stop_epoch for stage in self.stages], epoch)]
 
+    def spent(self, epoch: float) -> float:
+        """Return the share of all pixels of the schedule that are processed before `epoch`.
+
+        Args:
+            epoch: counted from 0; a fraction of it counts as such, and past the end is 1.
+        """
+        pixels = [
+            max(0.0, min(epoch, stage.stop_epoch) - stage.start_epoch) * stage.image_size**2
+            for stage in self.stages
+        ]
+        return sum(pixels) / sum(stage.epochs * stage.image_size**2 for stage in self.stages)
+
+    def lr_factor(self, epoch: float, final: float = 0.0) -> float:
+        """Return what to multiply a learning rate with: 1 at first, falling to `final`.
+
+        It falls by compute, not by epochs: in proportion to the pixels processed. So the stages
+        of large images, which take most of the time, get as much of the learning. With
+        `torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.lr_factor)` once an epoch.
+
+        Args:
+            epoch: counted from 0, with a fraction or without.
+            final: the factor at the end.
+        """
+        return 1 - (1 - final) * self.spent(epoch)
+
 
 def _check_stage(stage: TrainingStage, index: int) -> None:
     if stage.index != index:
@@ -273,71 +318,31 @@ def _check_stage(stage: TrainingStage, index: int) -> None:
         knob.check(knob.name, knob.of(stage))
 
 
-def _check_integer(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
-    bound = f"at least {minimum}" if maximum is None else f"in {minimum}..{maximum}"
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name}={value!r}: must be an integer {bound}")
-    if value < minimum or (maximum is not None and value > maximum):
-        raise ValueError(f"{name}={value}: must be {bound}")
-
-
-def _check_number(name: str, value: object, maximum: float, *, below: bool) -> None:
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not real or not 0 <= value <= maximum or (below and value == maximum):  # type: ignore[operator]
-        bound = f"in [0, {maximum:g}" + (")" if below else "]")
-        raise ValueError(f"{name}={value!r}: must be a number {bound}")
-
-
-def _check_image_size(image_size: tuple[int, int], stride: int) -> None:
-    smallest, largest = _as_pair("image_size", image_size)
-    _check_integer("image_size min", smallest, minimum=stride)
-    _check_integer("image_size max", largest, minimum=stride)
-    if smallest > largest:
-        raise ValueError(f"image_size min={smallest}: must not be above max={largest}")
-    if largest % stride:
-        below = largest // stride * stride
-        raise ValueError(
-            f"image_size max={largest}: must be a multiple of the stride {stride}, "
-            f"such as {below} or {below + stride}"
-        )
-
-
-def _as_pair(name: str, value: Sequence) -> tuple:
-    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
-        raise ValueError(f"{name}={value!r}: must be a pair (min, max)")
-    return value[0], value[1]
-
-
 def _as_range(knob: Knob, value: Range | float) -> Range:
     """Return `value` as a checked pair."""
     if knob.constant and isinstance(value, (int, float)):
         value = (value, value)
-    low, high = _as_pair(knob.key, value)  # type: ignore[arg-type]
+    low, high = as_pair(knob.key, value)  # type: ignore[arg-type]
     if low is None and high is None and knob.unused is None:
         return None, None
     for end, number in (("min", low), ("max", high)):
-        _check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
+        check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
     if low > high:
         raise ValueError(f"{knob.key} min={low:g}: must not be above max={high:g}")
     return float(low), float(high)
 
 
-def _stop_epochs(epochs: int, stages: int, durations: Sequence[float] | None) -> list[int]:
+def _stop_epochs(
+    epochs: int, weights: Sequence[float], durations: Sequence[float] | None
+) -> list[int]:
     """Cut `epochs` where the cumulated shares fall, rounded half up."""
-    weights = [1] * stages if durations is None else list(durations)
-    if len(weights) != stages:
-        raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
-    for weight in weights:
-        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not real or not 0 < weight < math.inf:
-            raise ValueError(f"durations={weights}: every weight must be a positive number")
     total = sum(weights)
     stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
     stops[-1] = epochs
     for index, (start, stop) in enumerate(pairwise([0, *stops])):
         if stop <= start:
             raise ValueError(
-                f"durations={weights}: stage {index} would get none of {epochs} epochs"
+                f"durations={durations}: stage {index} would get none of {epochs} epochs"
             )
     return stops
 

@@ -10,6 +10,11 @@ import pytest
 # Before anything imports Ultralytics, as progressive.machine.stay_offline does for a run.
 os.environ.update(YOLO_OFFLINE="1", YOLO_AUTOINSTALL="0", NO_ALBUMENTATIONS_UPDATE="1")
 
+# Workers of pytest-xdist share the cores: trainings that get in each other's way take far longer.
+if (_worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    _cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_cores[int(_worker.removeprefix("gw")) % len(_cores)]})
+
 #: Grey levels of the images of `flat_data`, far enough apart that a blend of two is neither.
 LEVELS = tuple(range(5, 255, 20))
 

@@ -22,7 +22,8 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "safe_pickle": set(),
     "machine": set(),
-    "schedule": set(),
+    "checks": set(),
+    "schedule": {"checks"},
     "cost": {"schedule"},
     "prediction": {"schedule"},
     "pitfalls": {"schedule"},
@@ -70,6 +71,7 @@ ONLY = {
 PLAIN = {
     "errors": set(),
     "safe_pickle": set(),
+    "checks": set(),
     "schedule": set(),
     "cost": set(),
     "prediction": set(),

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given
@@ -227,3 +228,56 @@ def test_invariants(setting):
         if len(stages) > 1:
             assert values[0] == setting[name][0]
     assert {s.drop_path_rate for s in stages} == {setting["drop_path"]}
+
+
+def test_durations_by_compute_give_each_stage_its_share_of_the_pixels():
+    schedule = ProgressiveSchedule.linear(
+        epochs=40, stages=2, image_size=(96, 192), durations=[1, 1], durations_by="compute"
+    )
+    # An epoch of the first stage costs a quarter of one of the second.
+    assert [stage.epochs for stage in schedule.stages] == [32, 8]
+
+
+def test_sizes_replace_the_interpolated_ones():
+    schedule = ProgressiveSchedule.linear(
+        epochs=6, stages=3, image_size=(32, 320), sizes=[128, 160, 320], mixup=(0, 0.2)
+    )
+    assert [stage.image_size for stage in schedule.stages] == [128, 160, 320]
+    assert [stage.mixup for stage in schedule.stages] == [0, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([64, 128], "sizes=[64, 128]: must have one size per stage (3)"),
+        ([64, 100, 128], "sizes=[64, 100, 128]: 100 is no multiple of the stride 32"),
+        ([64, 128, 96], "image_size=96: stage 2 is smaller than the stage before it (128)"),
+    ],
+)
+def test_bad_sizes(sizes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ProgressiveSchedule.linear(epochs=6, stages=3, image_size=(32, 128), sizes=sizes)
+
+
+def test_the_learning_rate_falls_with_the_pixels():
+    schedule = ProgressiveSchedule.linear(
+        epochs=8, stages=3, image_size=(32, 64), sizes=[32, 64, 64], durations=[3, 1, 4]
+    )
+    # Pixels of the epochs: 1 1 1, 4, 4 4 4 4; 23 in all.
+    assert [round(23 * schedule.spent(epoch)) for epoch in range(9)] == [
+        *(0, 1, 2, 3, 7, 11, 15, 19, 23)
+    ]
+    assert schedule.spent(3.5) == pytest.approx(5 / 23)
+    assert schedule.spent(100) == 1
+    assert schedule.lr_factor(0) == 1
+    assert schedule.lr_factor(4) == pytest.approx(1 - 7 / 23)
+    assert schedule.lr_factor(8, final=0.01) == pytest.approx(0.01)
+
+
+@given(st.integers(1, 40), st.integers(1, 5))
+def test_at_one_size_the_learning_rate_falls_with_the_epochs(epochs, stages):
+    schedule = ProgressiveSchedule.linear(
+        epochs=max(epochs, stages), stages=stages, image_size=(64, 64)
+    )
+    for epoch in range(schedule.epochs):
+        assert schedule.lr_factor(epoch) == pytest.approx(1 - epoch / schedule.epochs)

@@ -49,7 +49,24 @@ class Stages(Section):
         examples=["[4,3,2,1]"],
         description="Relative lengths of the stages, such as [4,3,2,1]; equal when null.",
     )
+    durations_by: Literal["epochs", "compute"] = Field(
+        "epochs",
+        description="What durations are shares of: epochs, or compute, that is pixels.",
+    )
     size: Size
+    sizes: tuple[Annotated[int, Field(ge=STRIDE)], ...] | None = Field(
+        None,
+        strict=False,
+        min_length=1,
+        examples=["[128,160,192]"],
+        description="Image size of each stage, such as [128,160,192], in place of stages, size.min "
+        "and size.max.",
+    )
+    lr_by: Literal["epochs", "compute"] = Field(
+        "epochs",
+        description="What the learning rate falls with: epochs as in Ultralytics, or compute, so "
+        "that large images get more of it.",
+    )
 
 
 def _strengths(knob: Knob) -> Any:
@@ -130,6 +147,15 @@ class Config(Strengths):
         {}, description="train.KEY=VALUE hands any other argument to the Ultralytics trainer."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_say_stages(cls, raw: Any) -> Any:
+        """Let `sizes` decide what it stands for, so that no other key contradicts it."""
+        sizes = raw.get("sizes") if isinstance(raw, dict) else None
+        if not isinstance(sizes, (list, tuple)) or not sizes or not isinstance(raw["size"], dict):
+            return raw
+        return {**raw, "stages": len(sizes), "size": {"min": sizes[0], "max": sizes[-1]}}
+
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Config:
         self.schedule()
@@ -162,6 +188,8 @@ class Config(Strengths):
                 image_size=(self.size.min, self.size.max),
                 stride=STRIDE,
                 durations=self.durations,
+                durations_by=self.durations_by,
+                sizes=self.sizes,
                 **{key: pair for key, pair in pairs.items() if pair is not None},
             )
         except ValueError as error:

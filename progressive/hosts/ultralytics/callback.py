@@ -38,6 +38,7 @@ from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
 from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
+from progressive.hosts.ultralytics.learning_rate import RateByCompute
 from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.pictures import Pictures
@@ -87,6 +88,7 @@ class ProgressiveCallback:
             by the caller, since a multi-GPU launch deletes the folder first.
         val_every: validate every N epochs, at the end of stages and throughout the last one; None
             to spend a tenth of the training time on it.
+        lr_by_compute: let the learning rate fall with the pixels processed, not with the epochs.
         cache_encoded: keep the image files in memory, as they are on disk.
         merge_batches: load several batches as one where the optimizer waits for several anyway
             (`nbs` above `batch`) and the images of a stage are small enough.
@@ -102,6 +104,7 @@ class ProgressiveCallback:
         *,
         config: str | None = None,
         val_every: int | None = None,
+        lr_by_compute: bool = False,
         cache_encoded: bool = False,
         merge_batches: bool = True,
         train_faster: bool = True,
@@ -111,6 +114,7 @@ class ProgressiveCallback:
             raise InputError(f"val_every={val_every}: must be at least 1")
         self.schedule = schedule
         self.val_every = val_every
+        self.lr_by_compute = lr_by_compute
         self.cache_encoded = cache_encoded
         self.merge_batches = merge_batches
         self.train_faster = train_faster
@@ -124,6 +128,7 @@ class ProgressiveCallback:
     def _forget_training(self) -> None:
         self._unhook: Callable[[], None] | None = None
         self._process, self._trainer = ExitStack(), ExitStack()
+        self._rate = RateByCompute()
         self._loader: StagedLoader | None = None
         self._batches: Batches | None = None
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
@@ -176,6 +181,7 @@ class ProgressiveCallback:
         """Make the model ready for every knob, process and trainer for speed; write the plan."""
         self._refuse(trainer)  # only rank 0 saw the start event
         self._trainer = ExitStack()  # of a trainer before, which is gone, nothing needs undoing
+        self._trainer.callback(self._rate.undo, trainer)
         self._prepare_model(trainer)
         if self.train_faster:
             train_faster(
@@ -201,6 +207,8 @@ class ProgressiveCallback:
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
         self._recorder.start_epoch()
+        if self.lr_by_compute:
+            self._rate.apply(trainer, self.schedule)
         stage = self.schedule.at(trainer.epoch)
         tail = trainer.epoch >= trainer.epochs - trainer.args.close_mosaic
         self._apply_to_loader(
@@ -247,7 +255,7 @@ class ProgressiveCallback:
     def __getstate__(self) -> dict[str, Any]:
         # What a training leaves cannot go along to the processes of the next.
         plain = dict(vars(self))
-        for name in ("_unhook", "_process", "_trainer", "_loader", "_batches", "_applied"):
+        for name in ("_unhook", "_process", "_trainer", "_rate", "_loader", "_batches", "_applied"):
             del plain[name]
         return plain
 
