@@ -13,7 +13,10 @@ from progressive.schedule import KNOBS, ProgressiveSchedule
 PLACES = ("seed", "output", "resume", "dry_run", "device", "workers")
 
 #: Keys that a choice of `schedule=` stands for.
-SCHEDULE = ("stages", "durations", "size", *(knob.key for knob in KNOBS))
+SCHEDULE = (
+    *("stages", "durations", "durations_by", "size", "sizes", "lr_by"),
+    *(knob.key for knob in KNOBS),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Arm:
         """What training does: a key without an effect, as `size.min` of one stage, is left out."""
         ignored = (*PLACES, *SCHEDULE, "epochs")
         rest = {key: value for key, value in self.settings.items() if key not in ignored}
+        if len({stage.image_size for stage in self.schedule.stages}) > 1:
+            rest["lr_by"] = self.settings["lr_by"]  # at one size there is no difference
         return self.trainer, self.schedule, rest
 
 

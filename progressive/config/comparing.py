@@ -192,11 +192,11 @@ def _check(comparison: Comparison, arms: Mapping[str, Any]) -> Comparison:
         shown = f"{key}=[{','.join(map(str, values))}]"
         if len(set(values)) < len(values):
             raise ConfigError(f"{shown}: names one twice")
-    if len(comparison.arms) < 2:
-        raise ConfigError(f"{shown}: needs two arms at least, as arms=[fixed,progressive]")
     for name in comparison.arms:
         if name not in arms:
             raise ConfigError(f"arms: {name}: no such arm; {suggest(name, arms)}")
+    if len(comparison.arms) < 2:
+        raise ConfigError(f"{shown}: needs two arms at least, as arms=[fixed,progressive]")
     baseline = comparison.baseline or (
         "fixed" if "fixed" in comparison.arms else comparison.arms[0]
     )

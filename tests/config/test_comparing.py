@@ -84,6 +84,7 @@ def test_quoting():
     ("arguments", "message"),
     [
         (["arms=[fixd,stock]"], "arms: fixd: no such arm; did you mean fixed?"),
+        (["arms=[nope]"], "arms: nope: no such arm; must be one of"),
         (["arms=[fixed]"], "arms=[fixed]: needs two arms at least"),
         (["arms=[fixed,fixed]"], "arms=[fixed,fixed]: names one twice"),
         (["arms=fixed"], "arms=fixed: must be a list of arms"),
