@@ -84,7 +84,9 @@ def _base() -> dict[str, Any]:
         knob.key: knob.unused if knob.constant else {"min": knob.unused, "max": knob.unused}
         for knob in KNOBS
     }
-    return {**knobs, "train": OmegaConf.create({}, flags={"struct": False})}
+    later = ("durations_by", "sizes", "lr_by")  # a preset that does not name them is the paper's
+    plain = {name: Config.model_fields[name].default for name in later}
+    return {**plain, **knobs, "train": OmegaConf.create({}, flags={"struct": False})}
 
 
 def _whole(backbone: str) -> dict[str, Any]:

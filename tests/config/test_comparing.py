@@ -33,11 +33,19 @@ def test_arms_of_ours_follow_the_configuration():
     # Sizes 96, 128, 160, 192 for a quarter of the epochs each cost (9 + 16 + 25 + 36) / 144 =
     # 0.597 of full size: 24 epochs, or the size 192 * sqrt(0.597) = 148, nearest 160.
     found = request("arms=[fixed_small,fixed_short,size_only,multi_scale]", "mixup.max=0.3")
-    assert found.arms["fixed_small"][2:] == ("size.min=160", "size.max=160")
-    assert found.arms["fixed_short"] == ("stages=1", "durations=null", "epochs=24")
+    assert found.arms["fixed_small"][3:] == ("size.min=160", "size.max=160")
+    assert found.arms["fixed_short"] == (
+        *("stages=1", "durations=null", "sizes=null", "size.min=96", "size.max=192", "epochs=24"),
+    )
     assert "mixup.min=0.3" in found.arms["size_only"]
     assert "mosaic.min=null" in found.arms["size_only"]
     assert found.arms["multi_scale"][0] == "trainer=multi_scale"
+
+
+def test_full_size_is_the_last_of_a_list():
+    found = request("sizes=[32,64,96]", "arms=[fixed,stock,progressive]")
+    assert found.arms["fixed"][2:] == ("sizes=null", "size.min=32", "size.max=96")
+    assert found.base.schedule().image_size == 96
 
 
 def test_size_only_keeps_every_knob():
