@@ -12,6 +12,9 @@ from progressive.schedule import KNOBS, ProgressiveSchedule
 #: Where a run is kept, which says nothing of what is trained; and where it is computed.
 PLACES = ("seed", "output", "resume", "dry_run", "device", "workers")
 
+#: Keys that a list of `sizes=` stands for.
+SIZES = ("stages", "size")
+
 #: Keys that a choice of `schedule=` stands for.
 SCHEDULE = (
     *("stages", "durations", "durations_by", "size", "sizes", "lr_by"),
@@ -78,6 +81,7 @@ def check_only_named(arm: Arm, base: Mapping[str, Any], named: Sequence[str]) ->
             another key does.
     """
     allowed = [*named, *(SCHEDULE if "schedule" in named else ())]
+    allowed += SIZES if "sizes" in named else ()
     own, other = dict(_flat(arm.settings)), dict(_flat(base))
     for key in sorted({*own, *other}):
         if key in PLACES or any(f"{key}.".startswith(f"{name}.") for name in allowed):

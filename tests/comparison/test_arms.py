@@ -7,16 +7,19 @@ from progressive.schedule import ProgressiveSchedule
 
 def arm(name, trainer="progressive", size=(32, 64), stages=2, **settings):
     schedule = ProgressiveSchedule.linear(epochs=4, stages=stages, image_size=size)
-    return Arm(name, trainer, (), {"stages": stages, **settings}, schedule)
+    return Arm(name, trainer, (), {"stages": stages, "lr_by": "epochs", **settings}, schedule)
 
 
 def test_arms_differ_by_what_they_do():
     fixed = arm("fixed", stages=1, seed=0)
     check_all_differ([fixed, arm("stock", trainer="stock", stages=1), arm("progressive")])
     check_all_differ([fixed, arm("faster", stages=1, train={"lr0": 0.1})])
+    check_all_differ([arm("progressive"), arm("compute", lr_by="compute")])
     # With one stage the smaller size is never used, and the seed is no part of an arm.
     with pytest.raises(ConfigError, match="fixed and other are the same"):
         check_all_differ([fixed, arm("other", size=(64, 64), stages=1, seed=1)])
+    with pytest.raises(ConfigError, match="fixed and other are the same"):
+        check_all_differ([fixed, arm("other", stages=1, lr_by="compute")])
 
 
 def test_only_what_an_arm_names_may_differ():
@@ -25,6 +28,8 @@ def test_only_what_an_arm_names_may_differ():
     check_only_named(Arm("a", "stock", (), changed, arm("a").schedule), base, ["size"])
     check_only_named(Arm("a", "stock", (), changed, arm("a").schedule), base, ["size.min"])
     check_only_named(Arm("a", "stock", (), changed, arm("a").schedule), base, ["schedule"])
+    listed = {**changed, "stages": 3, "sizes": [96, 128, 192]}
+    check_only_named(Arm("a", "stock", (), listed, arm("a").schedule), base, ["sizes"])
     silent = Arm("a", "stock", (), {**changed, "train": {"nbs": 4}}, arm("a").schedule)
     with pytest.raises(ConfigError, match=r"arm a: train\.nbs would be 4 in it and 16"):
         check_only_named(silent, base, ["size", "batch"])
