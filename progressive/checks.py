@@ -46,6 +46,8 @@ def check_sizes(sizes: Sequence[int], stages: int, stride: int) -> None:
         check_integer("sizes", size, minimum=stride)
         if size % stride:
             raise ValueError(f"sizes={list(sizes)}: {size} is no multiple of the stride {stride}")
+    if list(sizes) != sorted(sizes):
+        raise ValueError(f"sizes={list(sizes)}: must not fall")
 
 
 def check_durations(durations: Sequence[float] | None, stages: int) -> list[float]:

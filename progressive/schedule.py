@@ -204,7 +204,6 @@ class ProgressiveSchedule:
         if stages > epochs:
             raise ValueError(f"stages={stages}: must not be above epochs={epochs}")
         check_integer("stride", stride, minimum=1)
-        check_image_size(image_size, stride)
         given = {
             "randaugment": randaugment,
             "mixup": mixup,
@@ -215,8 +214,10 @@ class ProgressiveSchedule:
         ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
         fractions = [1.0 if stages == 1 else i / (stages - 1) for i in range(stages)]
         if sizes is None:
+            check_image_size(image_size, stride)
             sizes = [_round_to(_interpolate(image_size, f), stride) for f in fractions]
-        check_sizes(sizes, stages, stride)
+        else:
+            check_sizes(sizes, stages, stride)
         weights = check_durations(durations, stages)
         if durations_by == "compute":
             weights = [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]

@@ -251,7 +251,7 @@ def test_sizes_replace_the_interpolated_ones():
     [
         ([64, 128], "sizes=[64, 128]: must have one size per stage (3)"),
         ([64, 100, 128], "sizes=[64, 100, 128]: 100 is no multiple of the stride 32"),
-        ([64, 128, 96], "image_size=96: stage 2 is smaller than the stage before it (128)"),
+        ([64, 128, 96], "sizes=[64, 128, 96]: must not fall"),
     ],
 )
 def test_bad_sizes(sizes, message):

@@ -152,9 +152,11 @@ class Config(Strengths):
     def _sizes_say_stages(cls, raw: Any) -> Any:
         """Let `sizes` decide what it stands for, so that no other key contradicts it."""
         sizes = raw.get("sizes") if isinstance(raw, dict) else None
-        if not isinstance(sizes, (list, tuple)) or not sizes or not isinstance(raw["size"], dict):
+        if not isinstance(sizes, (list, tuple)) or not sizes:
             return raw
-        return {**raw, "stages": len(sizes), "size": {"min": sizes[0], "max": sizes[-1]}}
+        if not all(isinstance(size, int) and size >= STRIDE for size in sizes):
+            return raw  # the field says what is wrong
+        return {**raw, "stages": len(sizes), "size": {"min": min(sizes), "max": max(sizes)}}
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Config:

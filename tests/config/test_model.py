@@ -208,6 +208,7 @@ def test_ultralytics_defaults_are_read_without_importing_it():
         [],
         ["durations=[4,3,2,1]", "drop_path=[0,0.2]", "device=[0,1]", "head=yolov8x"],
         ["backbone=timm", "backbone.name=resnet18"],
+        ["sizes=[64,96]", "durations_by=compute", "schedule=fast"],
         ["backbone=resnet50", "backbone.weights=somewhere/weights.pth", "data=2024"],
     ],
 )

@@ -1,0 +1,40 @@
+"""Keys that say how stages are cut and how the learning rate falls."""
+
+import pytest
+
+from progressive.config.command_line import compose_config
+from progressive.errors import ConfigError
+
+CPU = "device=cpu"
+
+
+def test_a_list_of_sizes_says_how_many_stages_there_are():
+    config = compose_config([CPU, "epochs=8", "sizes=[64,128,256]", "durations=[2,1,1]"])
+    stages = config.schedule().stages
+    assert [(stage.image_size, stage.epochs) for stage in stages] == [(64, 4), (128, 2), (256, 2)]
+    assert (config.stages, config.size.min, config.size.max) == (3, 64, 256)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sizes=[]", "sizes"),
+        ("sizes=[64,100]", "sizes=[64, 100]: 100 is no multiple of the stride 32"),
+        ("sizes=[128,64]", "sizes=[128, 64]: must not fall"),
+        ("sizes=[16,64]", "sizes"),
+        ("sizes=64", "sizes=64: "),
+        ("sizes=[a]", "sizes"),
+        ("lr_by=time", "lr_by=time: must be one of compute, epochs"),
+        ("durations_by=pixels", "durations_by=pixels: must be one of compute, epochs"),
+    ],
+)
+def test_bad_keys_of_a_schedule_are_one_line(override, message):
+    with pytest.raises(ConfigError) as error:
+        compose_config([CPU, override])
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_presets_of_the_paper_keep_its_learning_rate():
+    assert compose_config([CPU, "schedule=efficientnetv2_s"]).lr_by == "epochs"
+    assert compose_config([CPU, "schedule=fast"]).lr_by == "compute"
