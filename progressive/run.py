@@ -254,17 +254,23 @@ def build(config: Config, classes: Sequence[str]) -> Model:
 
 
 def _resume(config: Config, checkpoint: Path) -> Path:
-    """Continue an interrupted run in its own folder."""
-    from progressive.detectors.checkpoint import load_detector
+    """Continue an interrupted run in its own folder, from its `config.yaml` and bare numbers."""
+    from progressive.hosts.ultralytics.resume import going_on, trainer_of
+    from progressive.safe_loading.checkpoints import read_checkpoint
 
     folder = checkpoint.parents[1]
-    model = load_detector(checkpoint)
-    done = (model.ckpt or {}).get("epoch", -1) + 1
-    if not 0 < done < config.epochs:  # 0: the last step of a run takes the number out
+    saved = read_checkpoint(checkpoint)
+    if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
         raise ConfigError(f"resume={folder}: all {config.epochs} epochs are trained already")
-    arguments = {"resume": str(checkpoint), "save_dir": str(folder), "workers": config.workers}
-    if config.device is not None:
-        arguments["device"] = config.device
+    arguments = _arguments(config)
+    dataset = resolve(config.data, config.task)
+    backbone = config.backbone.model_copy(update={"weights": None, "pretrained": False})
+    model = build(config.model_copy(update={"backbone": backbone}), dataset.names)
+    best = checkpoint.with_name("best.pt")
+    for found in (saved, *([read_checkpoint(best)] if best.exists() else [])):
+        found.check_fits(model.model)
+    arguments |= {"data": str(dataset.source), "save_dir": str(folder)}
+    arguments |= {"trainer": going_on(trainer_of(model), saved)}
     return follow_schedule(config, model, folder, arguments, _read_notes(folder))
 
 
@@ -283,6 +289,7 @@ def follow_schedule(
     """Train `model` through the callback, exactly as a user of the callback would."""
     from progressive.hosts.ultralytics.budget import BudgetCallback
     from progressive.hosts.ultralytics.callback import ProgressiveCallback
+    from progressive.hosts.ultralytics.safe_files import reading_safely
 
     options = {"config": to_yaml(config), "notes": notes, **_options(config)}
     callback: ProgressiveCallback
@@ -299,7 +306,8 @@ def follow_schedule(
         callback = ProgressiveCallback(config.schedule(), **options)
     callback.attach(model)
     try:
-        model.train(**arguments)
+        with reading_safely():
+            model.train(**arguments)
     except KeyboardInterrupt:
         begun = (folder / "weights" / "last.pt").is_file()
         advice = f"Continue with: resume={folder}" if begun else "Nothing was saved yet."

@@ -20,7 +20,9 @@ HYDRA = {"hydra", "omegaconf"}
 #: stand, also in functions and for types only.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "safe_pickle": set(),
+    "safe_loading.pickles": set(),
+    "safe_loading.arrays": {"safe_loading.pickles"},
+    "safe_loading": {"safe_loading.pickles", "safe_loading.arrays"},
     "machine": set(),
     "checks": set(),
     "schedule": {"checks"},
@@ -31,11 +33,11 @@ ROOMS: dict[str, set[str]] = {
     "augment": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": {"detectors.timm_names"},
-    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_pickle"},
+    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_loading"},
     "gradients": {"detectors", "detectors.catalog"},
     "config": {"schedule", "cost", "detectors.catalog"},
     "data.embedded": set(),
-    "data": {"data.embedded", "safe_pickle"},
+    "data": {"data.embedded", "safe_loading.arrays"},
     "runs": {"schedule", "cost", "prediction"},
     "comparison": {"schedule", "cost", "runs"},
     "hosts.shared": {"schedule", "augment", "regularize"},
@@ -44,6 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "hosts.transformers": {"schedule", "hosts.shared"},
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
+        *("safe_loading", "safe_loading.arrays"),
     },
 }
 
@@ -70,8 +73,9 @@ ONLY = {
 #: Rooms of the standard library alone, aside from what `runs` draws, writes and reads with.
 PLAIN = {
     "errors": set(),
-    "safe_pickle": set(),
     "checks": set(),
+    "safe_loading.pickles": set(),
+    "safe_loading.arrays": set(),
     "schedule": set(),
     "cost": set(),
     "prediction": set(),

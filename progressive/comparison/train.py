@@ -97,6 +97,8 @@ def check_train_arguments(trainer: str, config: Config) -> None:
 
 def train(trainer: str, config: Config) -> None:
     """Train a new detector into the run folder of `config`."""
+    from progressive.hosts.ultralytics.safe_files import reading_safely
+
     arguments = train_arguments(trainer, config)
     check_arguments(arguments)
     dataset = resolve(config.data, config.task)
@@ -110,7 +112,8 @@ def train(trainer: str, config: Config) -> None:
         follow_schedule(config, model, folder, arguments, {})
     else:
         attach_clock(model, config)
-        model.train(**arguments)
+        with reading_safely():
+            model.train(**arguments)
 
 
 def attach_clock(model: Model, config: Config) -> None:

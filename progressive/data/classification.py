@@ -10,8 +10,8 @@ from pathlib import Path
 
 from progressive.data.detection import DatasetInfo, refuse_remote
 from progressive.data.images import IMAGE_FORMATS, walk_images
-from progressive.data.label_cache import refuse_hostile_cache
 from progressive.data.messages import complaint, did_you_mean, refuse_unreadable, shown
+from progressive.safe_loading.arrays import refuse_hostile_cache
 
 #: What the folder must contain, for messages.
 LAYOUT = "must hold train/CLASS/IMAGE and val/CLASS/IMAGE"

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from progressive.data.images import dataset_root, image_paths, label_path, resolve_entry
-from progressive.data.label_cache import refuse_hostile_cache
 from progressive.data.messages import complaint, did_you_mean, refuse_unreadable, shown
 from progressive.errors import DatasetError, nearest
+from progressive.safe_loading.arrays import refuse_hostile_cache
 
 #: Suffixes of archives, which Ultralytics would unpack.
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from ultralytics.utils import LOGGER
 
 from progressive.detectors.catalog import WEIGHT_FILES
 from progressive.errors import WeightsError
+from progressive.safe_loading.weights import read_tensors
 
 #: How many keys of each kind an error lists by name.
 LISTED = 20
@@ -28,17 +28,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"{path}: must end in .safetensors, .pth, .pt or .bin")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes can raise anything
-        raise WeightsError(
-            f"{path}: not a readable weight file ({type(error).__name__})"
-        ) from error
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsError(f"{path}: holds no state dict, that is a mapping of names to tensors")
-    return dict(state)
+    return read_tensors(path)
 
 
 def load_weights(

@@ -6,9 +6,9 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.cfg import get_cfg
 
 from progressive.detectors import HEADS, WeightsError, build_detector
-from progressive.detectors.checkpoint import load_detector
 from progressive.detectors.gradient_path import DESIGNS, GradientPathBackbone, Residual
 from progressive.regularize import set_channel_dropout, set_drop_path
+from progressive.safe_loading.checkpoints import load_layers
 
 SMALLEST = [(head, scales[0]) for head, scales in HEADS.items()]
 
@@ -57,12 +57,12 @@ def test_one_step_has_a_finite_loss_that_reaches_the_first_convolution(head, des
 def test_a_saved_detector_is_safe_to_load_and_gives_the_same(tmp_path):
     detector = build_detector("yolov8", "n", "prn", width=0.125, depth=0.125, classes=2, seed=0)
     detector.save(tmp_path / "saved.pt")
-    loaded = load_detector(tmp_path / "saved.pt")
+    loaded = load_layers(tmp_path / "saved.pt")["model"].float().eval()
     images = torch.rand(1, 3, 64, 64)
     rounded = detector.model.half().float().eval()
     with torch.no_grad():
-        expected, got = rounded(images)[0], loaded.model.float().eval()(images)[0]
-        fused = loaded.model.fuse(verbose=False)(images)[0]
+        expected, got = rounded(images)[0], loaded(images)[0]
+        fused = loaded.fuse(verbose=False)(images)[0]
     torch.testing.assert_close(got, expected)
     torch.testing.assert_close(fused, expected, rtol=1e-3, atol=1e-3)
 

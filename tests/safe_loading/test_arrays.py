@@ -10,7 +10,7 @@ import pytest
 from ultralytics.data.dataset import YOLODataset
 
 from progressive.data import DatasetError, check
-from progressive.data.label_cache import refuse_hostile_cache
+from progressive.safe_loading.arrays import refuse_hostile_cache
 
 
 class Hostile:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from progressive.safe_pickle import ForbiddenPickleError, inspect_pickle
+from progressive.safe_loading.pickles import ForbiddenPickleError, inspect_pickle
 
 SYSTEM = f"{os.system.__module__}.system"  # posix.system or nt.system
 

@@ -1,0 +1,61 @@
+"""Let Ultralytics read nothing but through `progressive.safe_loading` while it trains.
+
+Ultralytics unpickles checkpoints and label caches at several moments of a training: a checkpoint
+after a loss that is not a number, the best weights at the end, labels when a loader is built. In a
+resumed run those files may have come with the folder. For as long as a training lasts its readers
+are replaced; what they cannot read safely ends the run with an InputError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ultralytics.data import dataset
+from ultralytics.data import utils as data_utils
+from ultralytics.nn import tasks
+from ultralytics.utils import torch_utils
+
+from progressive.safe_loading.arrays import refuse_hostile_cache
+from progressive.safe_loading.checkpoints import load_layers
+
+
+def read_safely(arguments: Mapping[str, Any] | None = None) -> Callable[[], None]:
+    """Replace the readers of Ultralytics; return what puts them back.
+
+    Args:
+        arguments: of this training, which take the place of those in any checkpoint.
+    """
+    stack = ExitStack()
+    own = None if arguments is None else dict(arguments)
+    for module in (tasks, torch_utils):
+        stack.callback(setattr, module, "torch_load", module.torch_load)
+        module.torch_load = partial(_load, own)
+    stack.callback(setattr, dataset, "load_dataset_cache_file", dataset.load_dataset_cache_file)
+    dataset.load_dataset_cache_file = _load_labels
+    return stack.close
+
+
+@contextmanager
+def reading_safely() -> Iterator[None]:
+    """Read safely inside this context."""
+    undo = read_safely()
+    try:
+        yield
+    finally:
+        undo()
+
+
+def _load(
+    arguments: Mapping[str, Any] | None, file: Any, map_location: Any = "cpu", **_: Any
+) -> dict[str, Any]:
+    found = load_layers(Path(file), map_location)
+    return found if arguments is None else {**found, "train_args": dict(arguments)}
+
+
+def _load_labels(path: Path) -> dict[str, Any]:
+    refuse_hostile_cache(Path(path))
+    return data_utils.load_dataset_cache_file(path)
