@@ -72,7 +72,11 @@ def test_hydra_gets_the_objective_and_says_where(tiny_data, tmp_path):
             "+hydra.callbacks.tell._target_=tell.Tell",
         ),
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={
+            **os.environ,
+            "PYTHONPATH": paths,
+            "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE": "tell.Tell",
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from progressive.config.foreign import refuse_code
 from progressive.config.hydra_errors import MISTAKES, fail, one_line, said
 from progressive.config.jobs import to_config
 from progressive.config.model import Config
@@ -80,6 +81,8 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"{option}: unknown option; {suggest(option, known)}")
     overrides = [respelled(override) for override in given.overrides]
     register(overrides)
+    if not (given.cfg or given.help or given.hydra_help or given.info or given.shell_completion):
+        refuse_code(given, overrides)
     if given.cfg and given.multirun:  # Hydra shows a single job only
         package, resolve = repr(given.package or ""), str(given.resolve).lower()
         show = f"{{cfg_type:{given.cfg},package:{package},resolve:{resolve}}}"

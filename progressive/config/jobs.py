@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from progressive.config.foreign import refuse_targets
 from progressive.config.hydra_errors import fail, one_line
 from progressive.config.model import Config, validate
 from progressive.errors import ConfigError, InputError
@@ -39,6 +40,7 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     Raises:
         ConfigError: one line about the first mistake.
     """
+    refuse_targets(hydra)
     names = [str(name) for name in composed if name != "hydra"]
     config = validate(OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True))
     if config.resume is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from progressive.data.detection import DatasetInfo, refuse_remote
 from progressive.data.images import IMAGE_FORMATS, walk_images
 from progressive.data.messages import complaint, did_you_mean, refuse_unreadable, shown
-from progressive.safe_loading.arrays import refuse_hostile_cache
+from progressive.safe_loading.arrays import refuse_hostile_arrays, refuse_hostile_cache
 
 #: What the folder must contain, for messages.
 LAYOUT = "must hold train/CLASS/IMAGE and val/CLASS/IMAGE"
@@ -40,6 +40,8 @@ def check_image_folder(path: str | Path) -> DatasetInfo:
             if not split.is_dir():
                 raise complaint(folder, split.name, f"no such folder; the data set {LAYOUT}")
             refuse_hostile_cache(split.with_suffix(".cache"))
+            for place in (path for path in split.iterdir() if path.is_dir()):
+                refuse_hostile_arrays(place)
         train_counts, val_counts = _count_images(train), _count_images(val)
         _check_classes(folder, train_counts, val.name, val_counts)
         images = sum(train_counts.values()), sum(val_counts.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import yaml
 from progressive.data.images import dataset_root, image_paths, label_path, resolve_entry
 from progressive.data.messages import complaint, did_you_mean, refuse_unreadable, shown
 from progressive.errors import DatasetError, nearest
-from progressive.safe_loading.arrays import refuse_hostile_cache
+from progressive.safe_loading.arrays import refuse_hostile_arrays, refuse_hostile_cache
 
 #: Suffixes of archives, which Ultralytics would unpack.
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")
@@ -61,6 +62,10 @@ def check_dataset(path: str | Path) -> DatasetInfo:
         names = _names(file, data)
         root = dataset_root(file, data)
         train, val = (_count_split(file, data, root, field) for field in ("train", "val"))
+        test: list[str] = []
+        with suppress(DatasetError):  # it may be missing, unless train.split chooses it
+            test = _images(file, data, root, "test")
+        _refuse_code(test)
         return DatasetInfo(file, root, names, train, val)
 
 
@@ -179,9 +184,21 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
 
 def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> int:
     """Return the number of images of a split, after checking that at least one has labels."""
-    value = data.get(field)
-    if field == "val" and "val" not in data:  # Ultralytics accepts this spelling too
-        value = data.get("validation")
+    images = _images(file, data, root, field)
+    # Stops at the first label found, so a large data set takes no longer than a small one.
+    if not any(Path(label_path(image)).is_file() for image in images):
+        problem = (
+            f"{shown(_entry(data, field))} has {len(images)} images and no label; "
+            f"expected for example '{label_path(images[0])}'"
+        )
+        raise complaint(file, field, problem)
+    _refuse_code(images)
+    return len(images)
+
+
+def _images(file: Path, data: dict[str, Any], root: Path, field: str) -> list[str]:
+    """Return the images of a split."""
+    value = _entry(data, field)
     if value is None:
         problem = f"missing; give a folder of images or a .txt list{_misspelt(data, field)}"
         raise complaint(file, field, problem)
@@ -192,18 +209,22 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
     images: list[str] = []
     for entry in entries:
         images += image_paths(file, data, field, resolve_entry(root, entry))
-    # Stops at the first label found, so a large data set takes no longer than a small one.
-    if not any(Path(label_path(image)).is_file() for image in images):
-        problem = (
-            f"{shown(value)} has {len(images)} images and no label; "
-            f"expected for example '{label_path(images[0])}'"
-        )
-        raise complaint(file, field, problem)
+    return images
+
+
+def _entry(data: dict[str, Any], field: str) -> Any:
+    if field == "val" and "val" not in data:  # Ultralytics accepts this spelling too
+        return data.get("validation")
+    return data.get(field)
+
+
+def _refuse_code(images: list[str]) -> None:
+    """Refuse what lies beside images and would be unpickled: label caches and image caches."""
     # Find the folders first: a data set has many images but few folders.
-    for folder in {image.rpartition(os.sep)[0] for image in images}:
+    for folder in sorted({image.rpartition(os.sep)[0] for image in images}):
         labels = Path(label_path(f"{folder}{os.sep}any.jpg")).parent
         refuse_hostile_cache(labels.with_suffix(".cache"))
-    return len(images)
+        refuse_hostile_arrays(Path(folder))
 
 
 def _misspelt(data: dict[str, Any], field: str) -> str:

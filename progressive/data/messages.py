@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from reprlib import Repr
 
 from progressive.errors import DatasetError, nearest
 
 #: Largest number of characters of a value that a message quotes.
 SHOWN = 120
 
+# YAML may refer to one list so often that its whole text fills the memory.
+_short = Repr()
+_short.maxlevel = 3
+_short.maxlist = _short.maxdict = _short.maxtuple = 20
+_short.maxstring = _short.maxlong = _short.maxother = SHOWN
+
 
 def shown(value: object) -> str:
     """Return `repr(value)`, cut if it is too long for a message."""
-    text = repr(value)
+    text = repr(value) if isinstance(value, str) else _short.repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

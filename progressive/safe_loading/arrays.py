@@ -7,6 +7,7 @@ training. So a data set from someone else may contain code. Decoded images besid
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from progressive.errors import DatasetError
@@ -53,12 +54,26 @@ def refuse_hostile_cache(file: Path) -> None:
         ) from None
 
 
+def refuse_hostile_arrays(folder: Path) -> None:
+    """Check the `.npy` files of a folder; those that are damaged otherwise pass.
+
+    Raises:
+        DatasetError: one holds Python objects.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(".npy")]
+    for name in names:
+        refuse_hostile_array(folder / name)
+
+
 def refuse_hostile_array(file: Path) -> None:
     """Check that a `.npy` file is no pickle. A file that does not exist, or is damaged, passes.
 
     Raises:
         DatasetError: it holds Python objects.
     """
+    if not file.is_file():  # a pipe would wait for ever
+        return
     try:
         with file.open("rb") as stream:
             begin = stream.read(len(_MAGIC))

@@ -239,5 +239,6 @@ class Tell(Callback):
 def test_a_dry_run_has_no_objective(tmp_path, monkeypatch):
     (tmp_path / "tell.py").write_text(TELL)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE", "tell.Tell")
     done = progressive(*DRY, "+hydra.callbacks.tell._target_=tell.Tell", cwd=tmp_path)
     assert "objective: None\n" in done.stdout, done.stderr
