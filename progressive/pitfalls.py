@@ -11,6 +11,12 @@ from progressive.schedule import ProgressiveSchedule
 #: Steps of the optimizer below which a stage cannot be expected to teach anything.
 FEW_STEPS = 10
 
+#: Median side of objects, as a fraction of the image's, from which on they count as large.
+LARGE = 0.5
+
+#: Fraction of the final size below which a stage is small.
+SMALL = 0.8
+
 
 def pitfalls(
     schedule: ProgressiveSchedule,
@@ -61,6 +67,26 @@ def pitfalls(
             f"The last stage, {_number(last.epochs, 'epoch')}, is shorter than the warm-up of "
             f"{warmup:g} (train.warmup_epochs); it decides how good the detector is at "
             f"{last.image_size} px."
+        )
+
+
+def large_objects(schedule: ProgressiveSchedule, side: float) -> Iterator[str]:
+    """Yield a sentence if small images are likely to cost a detector precision.
+
+    A small object that doubles in pixels moves to the next level of the pyramid, where it measures
+    in strides as before. A large one is on the last level already, and all distances to its edges
+    double (docs/schedules.md).
+
+    Args:
+        schedule: to be trained.
+        side: median side of the objects, as a fraction of the side of their image.
+    """
+    first, final = schedule.stages[0].image_size, schedule.image_size
+    if side >= LARGE and first < SMALL * final:
+        yield (
+            f"Half of the objects take up {side:.0%} or more of their image's side. With such "
+            f"objects the first stage's {first} px may cost mAP50-95; compare with fixed_short, "
+            "which trains less at full size (python -m progressive.compare)."
         )
 
 

@@ -16,10 +16,11 @@ from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, resolve
 from progressive.data.embedded.cache import cache_root
+from progressive.data.object_sizes import median_object_side
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
-from progressive.pitfalls import pitfalls
+from progressive.pitfalls import large_objects, pitfalls
 from progressive.prediction import Timing, fewest_epochs, most_epochs
 from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim, find_run
@@ -55,9 +56,11 @@ def run(config: Config) -> float | None:
     if config.probes and checkpoint is None:
         config, probed = _probe(config)
     print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
+    if config.lr_by == "compute" and config.schedule().stages[0].image_size < config.size.max:
+        print("The learning rate falls with the pixels processed.", flush=True)
     if probed is not None:
         print("", _forecast(config, probed), sep="\n", flush=True)
-    for warning in _pitfalls(config, data):
+    for warning in [*_pitfalls(config, data), *_large_objects(config, data)]:
         print(f"\nWarning: {warning}", flush=True)
     if config.dry_run:
         return None
@@ -110,6 +113,14 @@ def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
         return list(found)
     except InputError as error:
         raise ConfigError(str(error)) from None
+
+
+def _large_objects(config: Config, data: DatasetInfo | None) -> list[str]:
+    """Return what is to be said of the size of the objects, which embedded data sets have small."""
+    side = None
+    if data is not None and config.task == "detect":
+        side = median_object_side(data.source, data.root)
+    return [] if side is None else list(large_objects(config.schedule(), side))
 
 
 def report_sweep(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from progressive.errors import InputError
-from progressive.pitfalls import pitfalls
+from progressive.pitfalls import large_objects, pitfalls
 from progressive.schedule import ProgressiveSchedule
 
 
@@ -49,3 +49,14 @@ def test_a_warm_up_that_reaches_into_the_last_stage():
 def test_a_stage_that_never_trains_is_refused():
     with pytest.raises(InputError, match=r"^stage 4/4, 1 epoch of 16 images: ends before"):
         found(8, 16, durations=[3, 2, 2, 1], nbs=128, warmup_epochs=0, batch=64)
+
+
+def test_large_objects_in_small_images():
+    schedule = ProgressiveSchedule.linear(epochs=8, stages=2, image_size=(96, 192))
+    (said,) = large_objects(schedule, 0.694)
+    assert said.startswith("Half of the objects take up 69% or more of their image's side.")
+    assert "the first stage's 96 px" in said
+    assert list(large_objects(schedule, 0.18)) == []
+    # Nearly full size from the start, or one size.
+    near = ProgressiveSchedule.linear(epochs=8, stages=2, image_size=(160, 192))
+    assert list(large_objects(near, 0.694)) == []
