@@ -17,6 +17,7 @@ from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.data.object_sizes import median_object_side
+from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ultralytics.engine.model import Model
 
     from progressive.hosts.ultralytics.probe import Probed
+
+#: What `plan.json` keeps beside the plan, also of a run that is resumed.
+NOTES = ("prediction", "timing", "data_remarks")
 
 
 def main() -> None:
@@ -64,8 +68,9 @@ def run(config: Config) -> float | None:
         print(f"\nWarning: {warning}", flush=True)
     if config.dry_run:
         return None
+    remarks = _preflight(config, data)
     stay_offline(cache_root() / "fonts")
-    folder = _resume(config, checkpoint) if checkpoint else _train(config, probed)
+    folder = _resume(config, checkpoint) if checkpoint else _train(config, probed, remarks)
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
     _print_result(folder, summary)
     return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
@@ -121,6 +126,16 @@ def _large_objects(config: Config, data: DatasetInfo | None) -> list[str]:
     if data is not None and config.task == "detect":
         side = median_object_side(data.source, data.root)
     return [] if side is None else list(large_objects(config.schedule(), side))
+
+
+def _preflight(config: Config, data: DatasetInfo | None) -> list[str]:
+    """Look at every image and label of a user's data; return and print what is to be said."""
+    if data is None:
+        return []
+    found = preflight(data, config.task, config.max_bad, cache_root() / "preflight")
+    for remark in (said := sentences(found)):
+        print(f"\nWarning: {remark}", flush=True)
+    return said
 
 
 def report_sweep(folder: Path) -> None:
@@ -214,7 +229,7 @@ def _arguments(config: Config) -> dict[str, Any]:
     return arguments
 
 
-def _train(config: Config, probed: Probed | None = None) -> Path:
+def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     """Train a new detector and return its run folder."""
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
@@ -224,15 +239,16 @@ def _train(config: Config, probed: Probed | None = None) -> Path:
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
-    return follow_schedule(config, model, folder, arguments, _notes(config, probed))
+    return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
 
 
-def _notes(config: Config, probed: Probed | None) -> dict[str, Any]:
-    """Return what `plan.json` is to keep of a probe."""
+def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[str, Any]:
+    """Return what `plan.json` is to keep of a probe and of the check of the data."""
+    found: dict[str, Any] = {"data_remarks": remarks} if remarks else {}
     if probed is None:
-        return {}
+        return found
     prediction = forecast.as_record(probed.predict(config.schedule()))
-    return {"prediction": prediction, "timing": probed.timing.to_json()}
+    return {**found, "prediction": prediction, "timing": probed.timing.to_json()}
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -289,7 +305,7 @@ def _read_notes(folder: Path) -> dict[str, Any]:
     """Return what `plan.json` of an interrupted run keeps of its probe."""
     try:
         found = json.loads((folder / records.PLAN).read_text("utf-8"))
-        return {name: found[name] for name in ("prediction", "timing") if name in found}
+        return {name: found[name] for name in NOTES if name in found}
     except (OSError, ValueError, TypeError):
         return {}
 

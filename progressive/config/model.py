@@ -121,6 +121,13 @@ class Config(Strengths):
         description="cpu, mps, a GPU such as 0, or several such as [0,1]; chosen for you when "
         "null.",
     )
+    max_bad: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the images of a split that may be left out because image or labels "
+        "cannot be used; more are refused before training.",
+    )
     cache: Cache | None = Field(
         None,
         description="disk keeps decoded images beside the files, encoded keeps the files in "

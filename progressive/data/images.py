@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from progressive.data.messages import complaint, did_you_mean, shown
+from progressive.errors import DatasetError
 
 #: Suffixes of images. A copy of `ultralytics.data.utils.IMG_FORMATS`, because importing that loads
 #: torch; a test compares the two.
@@ -81,6 +82,27 @@ def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> l
     return images
 
 
+def split_images(file: Path, data: dict[str, Any], root: Path, field: str) -> list[str]:
+    """Return the images of a split of a data yaml that has been checked.
+
+    Args:
+        file: the data yaml, for messages.
+        data: its content.
+        root: what its paths are relative to.
+        field: 'train' or 'val'.
+
+    Raises:
+        DatasetError: as for `image_paths`.
+    """
+    value = data.get(field, data.get("validation") if field == "val" else None)
+    entries = value if isinstance(value, list) else [value]
+    return [
+        image
+        for entry in entries
+        for image in image_paths(file, data, field, resolve_entry(root, str(entry)))
+    ]
+
+
 def label_path(image: str) -> str:
     """Return the path where Ultralytics looks for the labels of an image.
 
@@ -98,14 +120,15 @@ def walk_images(folder: Path) -> Iterator[str]:
     """Yield the paths of all images in a folder, at any depth.
 
     As in a glob, links are followed and hidden names are skipped.
+
+    Raises:
+        DatasetError: a link leads to a folder that it lies in. Ultralytics would follow it some
+            40 times over, and count every image as often.
     """
-    seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:  # a link to a parent folder would make the walk endless
-            folders.clear()
-            continue
-        seen.add(real)
+        real, parent = (os.path.realpath(place) for place in (here, os.path.dirname(here)))  # noqa: PTH120
+        if here != str(folder) and f"{parent}{os.sep}".startswith(f"{real}{os.sep}"):
+            raise DatasetError(f"{here}: is a link to a folder that it lies in; remove the link")
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (
             f"{here}{os.sep}{name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from progressive.data.detection import read_yaml
-from progressive.data.images import image_paths, label_path, resolve_entry
+from progressive.data.images import label_path, split_images
 
 #: Labelled images to look at: enough for a median, in a few milliseconds.
 LOOKED_AT = 500
@@ -27,13 +27,7 @@ def median_object_side(file: Path, root: Path) -> float | None:
     Returns:
         None if the labels that were looked at hold no object.
     """
-    data = read_yaml(file)
-    entries = data["train"] if isinstance(data["train"], list) else [data["train"]]
-    images = (
-        image
-        for entry in entries
-        for image in image_paths(file, data, "train", resolve_entry(root, entry))
-    )
+    images = split_images(file, read_yaml(file), root, "train")
     labels = (path for path in map(Path, map(label_path, images)) if path.is_file())
     sides = [side for path in islice(labels, LOOKED_AT) for side in _sides(path)]
     return median(sides) if sides else None

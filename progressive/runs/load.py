@@ -35,6 +35,7 @@ class Run:
         config_text: `config.yaml` as it is written.
         environment: what it ran on; empty for runs of earlier versions.
         data: fingerprints; empty for runs of earlier versions.
+        remarks: sentences on images that were left out.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Run:
     config_text: str
     environment: Mapping[str, Any]
     data: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
 
     @property
     def stages(self) -> list[dict[str, Any]]:
@@ -125,6 +127,7 @@ def load_run(folder: Path) -> Run:
             config_text=config_text,
             environment=read_json(folder / ENVIRONMENT),
             data=_data(folder / DATA),
+            remarks=_remarks(folder / records.PLAN),
         )
     except (OSError, UnicodeError) as error:
         raise InputError(f"{folder}: {error}") from None
@@ -185,6 +188,11 @@ def _yaml(path: Path, text: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: is no list of settings")
     return value
+
+
+def _remarks(path: Path) -> tuple[str, ...]:
+    found = read_json(path).get("data_remarks")
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _schedule(path: Path) -> ProgressiveSchedule:

@@ -36,6 +36,7 @@ def run(run: Run) -> dict[str, Any]:
         "command": run.environment.get("command"),
         "environment": [{"what": name, "value": value} for name, value in environment(run).items()],
         "data": data_rows_of_run(run),
+        "remarks": run.remarks,
         "sampled": sampled,
         "config": run.config_text,
         "version": version(),
