@@ -38,6 +38,8 @@ def pitfalls(
     Raises:
         InputError: a stage ends before the optimizer takes a step, so that it would never train.
     """
+    if lone := lone_image(schedule, images, batch=batch):
+        raise InputError(lone)
     batches = math.ceil(images / batch)
     waits = min(max(round(nbs / batch), 1), batches * schedule.epochs)
     # The optimizer does not wait while it warms up, and Ultralytics warms up one epoch less than
@@ -88,6 +90,33 @@ def large_objects(schedule: ProgressiveSchedule, side: float) -> Iterator[str]:
             f"objects the first stage's {first} px may cost mAP50-95; compare with fixed_short, "
             "which trains less at full size (python -m progressive.compare)."
         )
+
+
+def lone_image(
+    schedule: ProgressiveSchedule, images: int, *, batch: int, stride: int = 32
+) -> str | None:
+    """Return why a stage would fail in batch normalisation, or None.
+
+    At a single stride the last map of a detector is one pixel, and a batch of one image then has
+    one value per channel, of which there is no variance.
+
+    Args:
+        schedule: to be trained.
+        images: in the training set.
+        batch: images in a batch.
+        stride: of the last map, in pixels.
+    """
+    if images % batch != 1 and batch != 1:
+        return None
+    for stage in schedule.stages:
+        if stage.image_size < 2 * stride:
+            last = "every batch is" if batch == 1 else f"the last batch of {images} images is"
+            return (
+                f"stage {stage.index + 1}/{len(schedule.stages)} at {stage.image_size} px: {last} "
+                f"one image, which batch normalisation cannot train on at this size; give another "
+                f"batch, or sizes of at least {2 * stride} px"
+            )
+    return None
 
 
 def _number(count: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.config.train_arguments import ultralytics_defaults
-from progressive.data import EMBEDDED, DatasetInfo, check, resolve
+from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
@@ -96,6 +96,7 @@ def precheck(config: Config) -> DatasetInfo | None:
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     data = check(config.data, config.task)
+    check_selection(config.data, config.task, data, config.train)
     if config.budget.minutes is None:  # which chooses the number of epochs
         _pitfalls(config, data)
     if not config.dry_run or config.probes:
@@ -235,6 +236,7 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
     model = build(config, dataset.names)
+    check_freeze(model.model, config.train.get("freeze"))
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
@@ -368,6 +370,23 @@ def check_arguments(arguments: dict) -> None:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"train: {error}") from None
+
+
+def check_freeze(model: Any, freeze: int | list[int | str] | None) -> None:
+    """Raise ConfigError if `train.freeze` names a layer that `model` lacks, or all layers."""
+    parts = list(range(freeze)) if isinstance(freeze, int) else freeze or []
+    names = [name for name, _ in model.named_parameters()]
+    frozen: set[str] = set()
+    for part in parts:
+        found = {name for name in names if f"model.{part}." in name}
+        if not found and not (isinstance(part, int) and part < len(model.model)):
+            raise ConfigError(
+                f"train.freeze={freeze}: there is no layer {part}; the model has 0 to "
+                f"{len(model.model) - 1}"
+            )
+        frozen |= found
+    if frozen >= set(names):
+        raise ConfigError(f"train.freeze={freeze}: freezes all {len(model.model)} layers")
 
 
 def _title(config: Config) -> str:

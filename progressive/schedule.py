@@ -338,6 +338,8 @@ def _stop_epochs(
 ) -> list[int]:
     """Cut `epochs` where the cumulated shares fall, rounded half up."""
     total = sum(weights)
+    if math.isinf(total):
+        raise ValueError(f"durations={weights}: their sum must be a number too")
     stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
     stops[-1] = epochs
     for index, (start, stop) in enumerate(pairwise([0, *stops])):

@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "hosts.transformers": {"schedule", "hosts.shared"},
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
-        *("safe_loading", "safe_loading.arrays"),
+        *("safe_loading", "safe_loading.arrays", "pitfalls"),
     },
 }
 

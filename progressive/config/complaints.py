@@ -133,7 +133,8 @@ def _right(field: FieldInfo, name: str, value: Any) -> str:
         end = f"{bound['le']:g}]" if "le" in bound else f"{bound['lt']:g})"
         return f"must be a number in {start}, {end}"
     if get_origin(kind) is tuple:
-        return f"must be a list of positive numbers, as {(field.examples or [''])[0]}"
+        example = (field.examples or [""])[0]
+        return f"must be a list of positive numbers, as {example}"
     if _section(field) or get_origin(kind) is dict:
         return f"write {name}.KEY=VALUE"
     return {bool: "must be true or false", str: "must be a text"}[kind]

@@ -42,10 +42,11 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     """
     refuse_targets(hydra)
     names = [str(name) for name in composed if name != "hydra"]
-    config = validate(OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True))
-    if config.resume is not None:
+    if composed.get("resume") is not None:
         moved = ["hydra.run.dir"] if hydra.run.dir != "." else []
         _check_resume([*_written(hydra.overrides.task), *moved])
+    config = validate(OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True))
+    if config.resume is not None:
         return config
     return config.model_copy(update={"output": _run_folder(config.output, hydra)})
 

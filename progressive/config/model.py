@@ -42,9 +42,9 @@ class Stages(Section):
         description="Data set: digits, or for classify blur (both embedded); or the path of an "
         "Ultralytics data.yaml, or for classify of a folder with train/ and val/."
     )
-    stages: int = Field(ge=1, description="Number of training stages.")
-    epochs: int = Field(ge=1, description="Epochs in total, over all stages.")
-    durations: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+    stages: int = Field(ge=1, le=1000, description="Number of training stages.")
+    epochs: int = Field(ge=1, le=100_000, description="Epochs in total, over all stages.")
+    durations: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] | None = Field(
         None,
         strict=False,  # a list will do
         examples=["[4,3,2,1]"],
@@ -97,7 +97,7 @@ class Config(Strengths):
     A key that earlier versions did not have defaults to what they did, so that their runs resume.
     """
 
-    batch: int = Field(ge=1, description="Images in a batch of the last stage.")
+    batch: int = Field(ge=1, le=100_000, description="Images in a batch of the last stage.")
     merge_batches: bool = Field(
         False,
         description="Where the optimizer waits for several batches (train.nbs above batch), load "
@@ -134,7 +134,9 @@ class Config(Strengths):
         description="disk keeps decoded images beside the files, encoded keeps the files in "
         "memory; null keeps nothing.",
     )
-    workers: int = Field(ge=0, description="Loader processes; on a CPU Ultralytics uses none.")
+    workers: int = Field(
+        ge=0, le=1024, description="Loader processes; on a CPU Ultralytics uses none."
+    )
     backbone: Backbone
     head: Head
     output: Text | None = Field(None, description="Run folder; a fresh one under runs/ when null.")

@@ -16,6 +16,7 @@ from progressive.config.machine import fitting_machine
 from progressive.config.model import GROUPS, Config
 from progressive.config.sections import STRIDE
 from progressive.detectors.catalog import BACKBONES, HEADS
+from progressive.errors import ConfigError
 from progressive.schedule import KNOBS
 
 
@@ -64,9 +65,17 @@ def respelled(override: str) -> str:
     - `~KEY` of a key that is null already: Hydra deletes only what has a value.
     - `KNOB=[MIN,MAX]`: Hydra puts no list in the place of a section.
     - `GROUP=1` or `GROUP=null`: Hydra looks for the option only if it is a text.
+
+    Raises:
+        ConfigError: it names no key.
     """
     key, equals, value = override.partition("=")
-    if key.lstrip("+") in GROUPS and re.fullmatch(r"[\d.]+|true|false|null", value):
+    name = key.lstrip("+~").partition("@")[0].strip()
+    if not name:
+        raise ConfigError(f"{override or repr(override)}: names no key; write KEY=VALUE")
+    if name == "hydra" and equals:
+        raise ConfigError(f"{override}: write hydra.KEY=VALUE")
+    if (name in GROUPS or "/" in name) and re.fullmatch(r"[\d.]+|true|false|null", value):
         value = f"'{value}'"
     if key == "experiment":
         return f"+{key}={value}"

@@ -14,6 +14,9 @@ from progressive.errors import ConfigError, InputError
 #: Largest stride of every detector here, in pixels: features come at strides 8, 16 and 32.
 STRIDE = 32
 
+#: Largest image size that is taken for meant, in pixels.
+MAX_SIZE = 16_384
+
 #: Our keys, by what the parts that own a rule call them.
 OUR_KEYS = {
     "image_size": "size",
@@ -38,7 +41,7 @@ class Size(Section):
 
     min: int = Field(ge=STRIDE, description="Image size of the first stage, in pixels.")
     max: int = Field(
-        ge=STRIDE, description=f"Image size of the last stage; a multiple of {STRIDE}."
+        ge=STRIDE, le=MAX_SIZE, description=f"Image size of the last stage; a multiple of {STRIDE}."
     )
 
 
@@ -48,6 +51,7 @@ class Budget(Section):
     minutes: float | None = Field(
         None,
         gt=0,
+        le=525_600,  # a year
         description="Minutes in total, probe and validation included: epochs are chosen to fit and "
         "corrected at every boundary. Implies probe=true.",
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from progressive.config.train_values import complaint
 from progressive.errors import ConfigError, suggest
 
 #: Ultralytics arguments that have a key of their own here.
@@ -34,15 +35,12 @@ OWN_KEY = {
     "cfg": "train.KEY=VALUE",
 }
 
-#: Numbers by default that may be lists as well.
-LISTS = {"fraction", "scale"}
-
 
 def check_train_arguments(train: Mapping[str, Any]) -> None:
-    """Check names and kinds against the defaults of the installed Ultralytics.
+    """Check names and values against the defaults of the installed Ultralytics.
 
     Raises:
-        ConfigError: an argument that has a key of its own, is unknown or of another kind.
+        ConfigError: an argument that has a key of its own, is unknown, or has a wrong value.
     """
     for name, value in train.items():
         label = f"train.{name}"
@@ -53,11 +51,8 @@ def check_train_arguments(train: Mapping[str, Any]) -> None:
             options = [f"train.{argument}" for argument in known]
             hint = suggest(label, options, "Ultralytics has no such argument", cutoff=0.7)
             raise ConfigError(f"{label}: unknown argument; {hint}")
-        default = known[name]
-        if isinstance(default, bool) and _is_number(value):
-            raise ConfigError(f"{label}={value}: must be true or false")
-        if _is_number(default) and not _is_number(value) and name not in LISTS:
-            raise ConfigError(f"{label}={value}: must be a number, such as {default}")
+        if problem := complaint(name, value, known[name]):
+            raise ConfigError(f"{label}={value}: {problem}")
 
 
 @cache
@@ -69,7 +64,3 @@ def ultralytics_defaults() -> dict[str, Any]:
             "ultralytics: not installed; pip install progressive-learning installs it"
         )
     return yaml.safe_load((Path(spec.origin).parent / "cfg" / "default.yaml").read_text("utf-8"))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -14,6 +14,7 @@ from progressive.data.embedded import EMBEDDED, embedded_names
 from progressive.data.embedded.cache import cache_root
 from progressive.data.messages import did_you_mean, shown
 from progressive.data.pin import pin
+from progressive.data.selection import check_selection
 from progressive.errors import DatasetError, nearest
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check",
     "check_dataset",
     "check_image_folder",
+    "check_selection",
     "pin",
     "resolve",
 ]

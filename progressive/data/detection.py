@@ -64,7 +64,7 @@ def check_dataset(path: str | Path) -> DatasetInfo:
         train, val = (_count_split(file, data, root, field) for field in ("train", "val"))
         test: list[str] = []
         with suppress(DatasetError):  # it may be missing, unless train.split chooses it
-            test = _images(file, data, root, "test")
+            test = split_images(file, data, root, "test")
         _refuse_code(test)
         return DatasetInfo(file, root, names, train, val)
 
@@ -184,7 +184,7 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
 
 def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> int:
     """Return the number of images of a split, after checking that at least one has labels."""
-    images = _images(file, data, root, field)
+    images = split_images(file, data, root, field)
     # Stops at the first label found, so a large data set takes no longer than a small one.
     if not any(Path(label_path(image)).is_file() for image in images):
         problem = (
@@ -196,8 +196,12 @@ def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> in
     return len(images)
 
 
-def _images(file: Path, data: dict[str, Any], root: Path, field: str) -> list[str]:
-    """Return the images of a split."""
+def split_images(file: Path, data: dict[str, Any], root: Path, field: str) -> list[str]:
+    """Return the images of a split, `train`, `val` or `test`.
+
+    Raises:
+        DatasetError: it is missing, or has no images.
+    """
     value = _entry(data, field)
     if value is None:
         problem = f"missing; give a folder of images or a .txt list{_misspelt(data, field)}"

@@ -51,6 +51,7 @@ from progressive.hosts.ultralytics.validation import (
     epochs_to_validate,
     validate_if,
 )
+from progressive.pitfalls import lone_image
 from progressive.regularize import (
     rates,
     restore_rates,
@@ -185,6 +186,7 @@ class ProgressiveCallback:
         self._trainer = ExitStack()  # of a trainer before, which is gone, nothing needs undoing
         self._trainer.callback(self._rate.undo, trainer)
         self._process.callback(read_safely(vars(trainer.args)))
+        self._refuse_lone_image(trainer)
         self._prepare_model(trainer)
         if self.train_faster:
             train_faster(
@@ -282,6 +284,14 @@ class ProgressiveCallback:
                     f"progressive learning is impossible with image_size={stage.image_size}: no "
                     f"multiple of the model's stride; give the schedule stride={stride}"
                 )
+
+    def _refuse_lone_image(self, trainer: BaseTrainer) -> None:
+        loader = trainer.train_loader
+        if not loader.drop_last:
+            images, batch = len(loader.sampler), loader.batch_size
+            reason = lone_image(self.schedule, images, batch=batch, stride=trainer.stride)
+            if reason:
+                raise InputError(f"progressive learning is impossible with {reason}")
 
     def _prepare_model(self, trainer: BaseTrainer) -> None:
         """Remember the model's rates, and insert dropout where a schedule with dropout needs it."""

@@ -1,0 +1,55 @@
+"""Check what the settings choose out of a data set: classes, and the split for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from progressive.data.detection import DatasetInfo, read_yaml, split_images
+from progressive.errors import DatasetError
+
+#: Classes of the embedded data sets, in whose folders there is no third split.
+EMBEDDED_CLASSES = {"digits": 10, "blur": 2}
+
+
+def check_selection(
+    data: str, task: str, info: DatasetInfo | None, arguments: Mapping[str, Any]
+) -> None:
+    """Check `classes` and `split` among the arguments of Ultralytics against the data set.
+
+    Args:
+        data: as the user names it.
+        task: 'detect' or 'classify'.
+        info: what is known about it; None for an embedded one.
+        arguments: by name; others are ignored.
+
+    Raises:
+        DatasetError: a class or the split does not exist, or no class would be left.
+    """
+    count = EMBEDDED_CLASSES[data] if info is None else len(info.names)
+    chosen = arguments.get("classes")
+    for number in chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]:
+        if number >= count:
+            raise DatasetError(
+                f"train.classes={_listed(chosen)}: the data set has {count} classes, 0 to "
+                f"{count - 1}"
+            )
+    split = str(arguments.get("split", "val")).lower()
+    if split == "test" and not _has_test(task, info):
+        raise DatasetError(f"train.split={split}: the data set has no such split; use val or train")
+
+
+def _has_test(task: str, info: DatasetInfo | None) -> bool:
+    if info is None:
+        return False
+    if task == "classify":
+        return (info.root / "test").is_dir()
+    with suppress(DatasetError):
+        return bool(split_images(info.source, read_yaml(info.source), Path(info.root), "test"))
+    return False
+
+
+def _listed(value: object) -> str:
+    return str(value).replace(" ", "")
