@@ -285,18 +285,18 @@ def build(config: Config, classes: Sequence[str]) -> Model:
 def _resume(config: Config, checkpoint: Path) -> Path:
     """Continue an interrupted run in its own folder, from its `config.yaml` and bare numbers."""
     from progressive.hosts.ultralytics.resume import going_on, trainer_of
-    from progressive.safe_loading.checkpoints import read_checkpoint
+    from progressive.safe_loading.checkpoints import names_in, read_checkpoint
 
-    folder = checkpoint.parents[1]
-    saved = read_checkpoint(checkpoint)
-    if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
-        raise ConfigError(f"resume={folder}: all {config.epochs} epochs are trained already")
+    folder, best = checkpoint.parents[1], checkpoint.with_name("best.pt")
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
     backbone = config.backbone.model_copy(update={"weights": None, "pretrained": False})
     model = build(config.model_copy(update={"backbone": backbone}), dataset.names)
-    best = checkpoint.with_name("best.pt")
-    for found in (saved, *([read_checkpoint(best)] if best.exists() else [])):
+    known = names_in(model.model)
+    saved = read_checkpoint(checkpoint, known)
+    if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
+        raise ConfigError(f"resume={folder}: all {config.epochs} epochs are trained already")
+    for found in (saved, *([read_checkpoint(best, known)] if best.exists() else [])):
         found.check_fits(model.model)
     arguments |= {"data": str(dataset.source), "save_dir": str(folder)}
     arguments |= {"trainer": going_on(trainer_of(model), saved)}
@@ -335,7 +335,7 @@ def follow_schedule(
         callback = ProgressiveCallback(config.schedule(), **options)
     callback.attach(model)
     try:
-        with reading_safely():
+        with reading_safely(model.model):
             model.train(**arguments)
     except KeyboardInterrupt:
         begun = (folder / "weights" / "last.pt").is_file()

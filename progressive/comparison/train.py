@@ -112,7 +112,7 @@ def train(trainer: str, config: Config) -> None:
         follow_schedule(config, model, folder, arguments, {})
     else:
         attach_clock(model, config)
-        with reading_safely():
+        with reading_safely(model.model):
             model.train(**arguments)
 
 

@@ -9,7 +9,10 @@ its arguments and everything else of a resumed run come from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import io
+import pickle
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -88,39 +91,78 @@ class Checkpoint:
             )
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, known: Collection[str] = ()) -> Checkpoint:
     """Read the tensors and counters of a checkpoint; no class that it names is used.
+
+    Args:
+        path: of the file.
+        known: what it may name besides layers; see `names_in`.
 
     Raises:
         InputError: the file cannot be read, names what no checkpoint of ours does, or holds
             something else than numbers where numbers belong.
     """
-    with_placeholders = _guarded(path, lambda _: _Layer)
+    with_placeholders = _guarded(path, lambda _: _Layer, known)
     return _refuse_damage(path, lambda: _checkpoint(path, with_placeholders))
 
 
-def load_layers(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def load_layers(
+    path: Path, map_location: Any = "cpu", known: Collection[str] = ()
+) -> dict[str, Any]:
     """Load a checkpoint with its layers, as Ultralytics wants it.
+
+    Args:
+        path: of the file.
+        map_location: as for `torch.load`.
+        known: what it may name besides layers; see `names_in`.
 
     Raises:
         InputError: the file cannot be read, or it names something that is not a layer.
     """
-    found = _guarded(path, lambda name: _class(path, name), map_location)
+    found = _guarded(path, lambda name: _class(path, name, known), known, map_location)
     if not isinstance(found, dict):
         raise InputError(f"{path}: is not a checkpoint that can be read: holds no mapping")
     return found
 
 
-def _guarded(path: Path, stand_in: Callable[[str], Any], map_location: Any = "cpu") -> Any:
+def names_in(model: nn.Module) -> frozenset[str]:
+    """Return what a checkpoint of `model` names: full names of its classes and functions.
+
+    A model that this process has built may hold more than layers, such as an activation that is a
+    function. Names of the standard library are left out, since there are those that run code.
+    """
+    stream = io.BytesIO()
+    _WithoutTensors(stream, protocol=4).dump(model)  # 2 has names of Python 2
+    stream.seek(0)
+    found: set[str] = set()
+    inspect_pickle(stream, seen=found)
+    return frozenset(
+        name
+        for name in found
+        if name == "functools.partial" or name.partition(".")[0] not in sys.stdlib_module_names
+    )
+
+
+class _WithoutTensors(pickle.Pickler):
+    """Pickles a model, but for what it has learnt."""
+
+    def persistent_id(self, value: Any) -> str | None:
+        return "tensor" if isinstance(value, torch.Tensor) else None
+
+
+def _guarded(
+    path: Path, stand_in: Callable[[str], Any], known: Collection[str], map_location: Any = "cpu"
+) -> Any:
     """Unpickle a file in which each class that it names is replaced by `stand_in` of its name."""
 
     def load() -> Any:
         _check_archive(path)
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         for name in names:
-            _check_name(path, name)
+            if name not in known:
+                _check_name(path, name)
         allowed = [(stand_in(name), name) for name in names]
-        _refuse_calls(path, frozenset(names) - TRANSFORMS)
+        _refuse_calls(path, frozenset(names) - TRANSFORMS - _callable(known))
         with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
             return torch.load(path, map_location=map_location, weights_only=True)
 
@@ -140,6 +182,17 @@ def _refuse_damage(path: Path, load: Callable[[], Loaded]) -> Loaded:
         raise InputError(
             f"{path}: is not a checkpoint that can be read: {said or type(error).__name__}"
         ) from error
+
+
+def _callable(known: Collection[str]) -> frozenset[str]:
+    """Return the known names that are no layers: a checkpoint may call them."""
+    found = set()
+    for name in known:
+        module, _, attribute = name.rpartition(".")
+        value = getattr(sys.modules.get(module), attribute, None)
+        if not (isinstance(value, type) and issubclass(value, nn.Module)):
+            found.add(name)
+    return frozenset(found)
 
 
 def _check_archive(path: Path) -> None:
@@ -175,8 +228,8 @@ def _check_name(path: Path, name: str) -> None:
         raise _no_layer(path, name)
 
 
-def _class(path: Path, name: str) -> Any:
-    """Return the class with this full name.
+def _class(path: Path, name: str, known: Collection[str]) -> Any:
+    """Return the class with this full name, or the function if it is known.
 
     Raises:
         InputError: it is not a class that a detector may contain.
@@ -185,6 +238,8 @@ def _class(path: Path, name: str) -> Any:
     found = None
     with suppress(ImportError):
         found = getattr(import_module(module), attribute, None)
+    if found is not None and name in known:
+        return found
     plain = name in DATA or name in TRANSFORMS
     if not isinstance(found, type) or not (plain or issubclass(found, nn.Module)):
         raise _no_layer(path, name)

@@ -21,6 +21,7 @@ def inspect_pickle(
     *,
     allowed: Collection[str] | None = None,
     uncallable: Collection[str] = (),
+    seen: set[str] | None = None,
 ) -> None:
     """Read a pickle to its end, with placeholders for all functions and classes.
 
@@ -30,27 +31,34 @@ def inspect_pickle(
         uncallable: full names of classes that the pickle may name, but not call with arguments. A
             normal pickle creates an object empty and then sets its attributes. Only a forged one
             calls the class with arguments.
+        seen: to which all names are added.
 
     Raises:
         ForbiddenPickleError: the pickle names something that is not in `allowed`, or calls
             something in `uncallable`.
         Exception: the pickle is damaged. Damaged bytes can raise anything.
     """
-    _Inspector(stream, allowed, uncallable).load()
+    _Inspector(stream, allowed, uncallable, set() if seen is None else seen).load()
 
 
 class _Inspector(pickle.Unpickler):
     """Unpickles placeholders instead of the functions and classes that a pickle names."""
 
     def __init__(
-        self, stream: IO[bytes], allowed: Collection[str] | None, uncallable: Collection[str]
+        self,
+        stream: IO[bytes],
+        allowed: Collection[str] | None,
+        uncallable: Collection[str],
+        seen: set[str],
     ) -> None:
         super().__init__(stream)
         self.allowed = allowed
         self.uncallable = uncallable
+        self.seen = seen
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
+        self.seen.add(full)
         if self.allowed is not None and full not in self.allowed:
             raise ForbiddenPickleError(f"names {full}, which may execute code")
         if full in self.uncallable:

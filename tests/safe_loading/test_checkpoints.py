@@ -8,12 +8,13 @@ import zipfile
 from types import ModuleType
 
 import pytest
+import timm
 import torch
 from ultralytics.nn.autobackend import AutoBackend
 
 from progressive.detectors import build_detector
 from progressive.errors import InputError
-from progressive.safe_loading.checkpoints import load_layers, read_checkpoint
+from progressive.safe_loading.checkpoints import load_layers, names_in, read_checkpoint
 
 both = pytest.mark.parametrize("read", [load_layers, read_checkpoint])
 
@@ -86,6 +87,27 @@ def test_our_own_checkpoint_is_loaded(small, tmp_path):
     small.save(tmp_path / "last.pt")
     loaded = load_layers(tmp_path / "last.pt")
     assert loaded["model"].names == {0: "a", 1: "b"}
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "mobilenetv3_small_050"])
+def test_what_a_model_holds_besides_layers_is_known(name, tmp_path):
+    model = timm.create_model(name, features_only=True)
+    torch.save({"epoch": 3, "ema": model}, tmp_path / "last.pt")
+    known = names_in(model)
+    found = read_checkpoint(tmp_path / "last.pt", known)
+    found.check_fits(model)
+    load_layers(tmp_path / "last.pt", known=known)
+
+
+def test_nothing_of_the_standard_library_is_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = torch.nn.Linear(2, 2)
+    model.extra = [getattr(model, "forward"), os.path.join, Hostile()]  # noqa: B009
+    assert names_in(model) == {"torch.nn.modules.linear.Linear"}
+    torch.save({"epoch": 3, "ema": model}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="not a layer of a detector"):
+        load_layers(tmp_path / "last.pt", known=names_in(model))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_tensors_and_counters_are_those_that_were_saved(small, tmp_path):

@@ -44,7 +44,7 @@ from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.hosts.ultralytics.safe_files import read_safely
+from progressive.hosts.ultralytics.safe_files import read_checkpoints_safely, read_labels_safely
 from progressive.hosts.ultralytics.speed import train_faster
 from progressive.hosts.ultralytics.validation import (
     VALIDATION_COST,
@@ -178,14 +178,15 @@ class ProgressiveCallback:
         """Refuse what cannot work before any data is read."""
         self._recorder.start_run()
         self._refuse(trainer)
-        self._process.callback(read_safely())
+        self._process.callback(read_labels_safely())
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
         """Make the model ready for every knob, process and trainer for speed; write the plan."""
         self._refuse(trainer)  # only rank 0 saw the start event
         self._trainer = ExitStack()  # of a trainer before, which is gone, nothing needs undoing
         self._trainer.callback(self._rate.undo, trainer)
-        self._process.callback(read_safely(vars(trainer.args)))
+        model = unwrap_model(trainer.model)
+        self._process.callback(read_checkpoints_safely(model, vars(trainer.args)))
         self._refuse_lone_image(trainer)
         self._prepare_model(trainer)
         if self.train_faster:

@@ -14,45 +14,58 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from ultralytics.data import dataset
 from ultralytics.data import utils as data_utils
 from ultralytics.nn import tasks
 from ultralytics.utils import torch_utils
 
 from progressive.safe_loading.arrays import refuse_hostile_cache
-from progressive.safe_loading.checkpoints import load_layers
+from progressive.safe_loading.checkpoints import load_layers, names_in
 
 
-def read_safely(arguments: Mapping[str, Any] | None = None) -> Callable[[], None]:
-    """Replace the readers of Ultralytics; return what puts them back.
-
-    Args:
-        arguments: of this training, which take the place of those in any checkpoint.
-    """
+def read_labels_safely() -> Callable[[], None]:
+    """Replace the reader of label caches; return what puts it back."""
     stack = ExitStack()
-    own = None if arguments is None else dict(arguments)
-    for module in (tasks, torch_utils):
-        stack.callback(setattr, module, "torch_load", module.torch_load)
-        module.torch_load = partial(_load, own)
     stack.callback(setattr, dataset, "load_dataset_cache_file", dataset.load_dataset_cache_file)
     dataset.load_dataset_cache_file = _load_labels
     return stack.close
 
 
+def read_checkpoints_safely(
+    model: nn.Module, arguments: Mapping[str, Any] | None = None
+) -> Callable[[], None]:
+    """Replace the readers of checkpoints; return what puts them back.
+
+    Args:
+        model: that is trained; checkpoints may name what it consists of.
+        arguments: of this training, which take the place of those in any checkpoint.
+    """
+    stack, known = ExitStack(), names_in(model)
+    own = None if arguments is None else dict(arguments)
+    for module in (tasks, torch_utils):
+        stack.callback(setattr, module, "torch_load", module.torch_load)
+        module.torch_load = partial(_load, known, own)
+    return stack.close
+
+
 @contextmanager
-def reading_safely() -> Iterator[None]:
-    """Read safely inside this context."""
-    undo = read_safely()
-    try:
+def reading_safely(model: nn.Module) -> Iterator[None]:
+    """Read labels, and checkpoints of `model`, safely inside this context."""
+    with ExitStack() as stack:
+        stack.callback(read_labels_safely())
+        stack.callback(read_checkpoints_safely(model))
         yield
-    finally:
-        undo()
 
 
 def _load(
-    arguments: Mapping[str, Any] | None, file: Any, map_location: Any = "cpu", **_: Any
+    known: frozenset[str],
+    arguments: Mapping[str, Any] | None,
+    file: Any,
+    map_location: Any = "cpu",
+    **_: Any,
 ) -> dict[str, Any]:
-    found = load_layers(Path(file), map_location)
+    found = load_layers(Path(file), map_location, known)
     return found if arguments is None else {**found, "train_args": dict(arguments)}
 
 
