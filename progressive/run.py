@@ -236,12 +236,18 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
     model = build(config, dataset.names)
-    check_freeze(model.model, config.train.get("freeze"))
+    _check_freeze(config, model)
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
     return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
+
+
+def _check_freeze(config: Config, model: Model) -> None:
+    from progressive.hosts.ultralytics.freeze import check_freeze
+
+    check_freeze(model.model, config.train.get("freeze"))
 
 
 def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[str, Any]:
@@ -370,23 +376,6 @@ def check_arguments(arguments: dict) -> None:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"train: {error}") from None
-
-
-def check_freeze(model: Any, freeze: int | list[int | str] | None) -> None:
-    """Raise ConfigError if `train.freeze` names a layer that `model` lacks, or all layers."""
-    parts = list(range(freeze)) if isinstance(freeze, int) else freeze or []
-    names = [name for name, _ in model.named_parameters()]
-    frozen: set[str] = set()
-    for part in parts:
-        found = {name for name in names if f"model.{part}." in name}
-        if not found and not (isinstance(part, int) and part < len(model.model)):
-            raise ConfigError(
-                f"train.freeze={freeze}: there is no layer {part}; the model has 0 to "
-                f"{len(model.model) - 1}"
-            )
-        frozen |= found
-    if frozen >= set(names):
-        raise ConfigError(f"train.freeze={freeze}: freezes all {len(model.model)} layers")
 
 
 def _title(config: Config) -> str:

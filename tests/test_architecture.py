@@ -160,6 +160,36 @@ def test_packages_of_others_are_known_where_they_belong():
     assert not wrong
 
 
+#: What reads files in ways that can execute them, or executes text.
+EXECUTES = {
+    *(
+        "torch.load",
+        "torch_load",
+        "pickle.load",
+        "pickle.loads",
+        "joblib.load",
+        "cloudpickle.loads",
+    ),
+    *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec", "torch.hub.load"),
+    *("np.load", "numpy.load", "torch.jit.load", "runpy.run_path"),
+}
+
+
+def test_only_one_door_reads_files_that_could_execute():
+    found = {
+        name: {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)} & EXECUTES
+        for name, tree in modules().items()
+    }
+    assert {name: calls for name, calls in found.items() if calls} == {
+        "safe_loading.checkpoints": {"torch.load"},
+        "safe_loading.weights": {"torch.load"},
+    }
+    for name in ("safe_loading.checkpoints", "safe_loading.weights"):
+        for call in ast.walk(modules()[name]):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "torch.load":
+                assert "weights_only=True" in ast.unparse(call)
+
+
 def test_no_module_imports_itself_in_a_circle():
     def reachable(start: str) -> set[str]:
         seen: set[str] = set()
