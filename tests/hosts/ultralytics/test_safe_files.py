@@ -7,6 +7,7 @@ import os
 import pickle
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -93,6 +94,14 @@ def test_ultralytics_unpickles_nowhere_else_in_a_training():
         "utils/patches.py": {"torch.load"},  # what torch_load calls
         "utils/torch_utils.py": {"torch_load"},
     }
+
+
+def test_a_trainer_that_goes_on_reaches_the_processes_of_a_multi_gpu_training(small, tmp_path):
+    torch.save({"epoch": 1, "ema": small.model}, tmp_path / "last.pt")
+    made = going_on(trainer_of(small), read_checkpoint(tmp_path / "last.pt"))
+    copy = cloudpickle.loads(cloudpickle.dumps(made))
+    assert copy.__bases__ == (trainer_of(small),)
+    assert copy.__name__ == "DetectionTrainer"
 
 
 SCHEDULE = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64))
