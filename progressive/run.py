@@ -19,6 +19,7 @@ from progressive.data.embedded.cache import cache_root
 from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
+from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
@@ -236,18 +237,12 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
     model = build(config, dataset.names)
-    _check_freeze(config, model)
+    check_freeze(model.model, config.train.get("freeze"))
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
     return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
-
-
-def _check_freeze(config: Config, model: Model) -> None:
-    from progressive.hosts.ultralytics.freeze import check_freeze
-
-    check_freeze(model.model, config.train.get("freeze"))
 
 
 def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[str, Any]:

@@ -10,8 +10,11 @@ import contextlib
 import io
 import json
 import os
+import random
+import struct
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 #: Text that stands for the data set of the row.
@@ -52,6 +55,13 @@ SETTINGS = [
     ("size.min=640 size.max=320", "size.min=640"),
     ("size=320", "size=320"),
     ("size.mid=1", "size.mid"),
+    ("size=[64,32]", "size"),
+    ("size=[32,1000000000]", "size"),
+    ("size=[]", "size"),
+    ("size=[33]", "size"),
+    ("lr_by=wish", "lr_by=wish"),
+    ("max_bad=2", "max_bad=2"),
+    ("max_bad=nan", "max_bad=nan"),
     ("durations=4", "durations=4"),
     ("durations=[1,2]", "durations=[1"),
     ("durations=[1,1,1,0]", "durations=[1, 1, 1, 0]"),
@@ -251,7 +261,7 @@ YAMLS = [
     ("train: 3\nval: images/val\nnames: [a]", "data.yaml: train"),
     ("train: []\nval: images/val\nnames: [a]", "data.yaml: train"),
     ("train: gone\nval: images/val\nnames: [a]", "data.yaml: train"),
-    ("train: images/train/0.jpg\nval: images/val\nnames: [a]", "data.yaml: train"),
+    ("train: images/train/0.png\nval: images/val\nnames: [a]", "data.yaml: train"),
     ("train: list.txt\nval: images/val\nnames: [a]", "data.yaml: train"),
     ("train: empty\nval: images/val\nnames: [a]", "data.yaml: train"),
     ("train: bare\nval: images/val\nnames: [a]", "data.yaml: train"),
@@ -298,13 +308,25 @@ ROWS: list[tuple[str, str, str | None]] = [
 ]
 
 
+def picture(seed: str) -> bytes:
+    """Return a grey PNG of 64 px with other pixels for each seed."""
+    noise = random.Random(seed)
+    pixels = b"".join(b"\0" + noise.randbytes(64) for _ in range(64))
+    head = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
 def furnish(text: str | None, arguments: str) -> None:
     """Make in this folder what rows speak of: 12 images for training, 4 for validation."""
     for split, count in {"train": 12, "val": 4}.items():
         for kind in ("images", "labels"):
             Path(kind, split).mkdir(parents=True)
         for number in range(count):
-            Path("images", split, f"{number}.jpg").write_bytes(b"\xff\xd8")
+            Path("images", split, f"{number}.png").write_bytes(picture(f"{split} {number}"))
             Path("labels", split, f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     for folder in ("empty", "bare", "full"):
         Path(folder).mkdir()
