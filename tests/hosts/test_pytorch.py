@@ -183,7 +183,8 @@ def test_randaugment_moves_boxes_and_draws_from_torch():
     boxes, labels = np.array([[20.0, 20, 40, 40], [-5.0, 2, 9, 9]]), np.array([7, 3])
     same = randaugment_detection(image, boxes, labels, 0)
     assert same[0] is image
-    assert same[1] is boxes
+    assert same[1].tolist() == [[20, 20, 40, 40], [0, 2, 9, 9]]
+    assert same[2] is labels
 
     def run(seed):
         torch.manual_seed(seed)
