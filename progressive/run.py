@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,7 +175,7 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     print("Timing a few steps at each stage ...", flush=True)
     try:
         probed = probe(
-            lambda: build(config, dataset.names),
+            lambda: build(config, dataset),
             config.schedule(),
             {**arguments, "data": str(dataset.source)},
             **_options(config),
@@ -235,7 +234,7 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
-    model = build(config, dataset.names)
+    model = build(config, dataset)
     _check_freeze(config, model)
     folder = claim(config.output)
     print(f"\nRun folder: {folder}\n", flush=True)
@@ -269,8 +268,8 @@ def with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"backbone": backbone, "data": data})
 
 
-def build(config: Config, classes: Sequence[str]) -> Model:
-    """Build the detector or classifier of a configuration for classes of these names."""
+def build(config: Config, dataset: DatasetInfo) -> Model:
+    """Build the detector or classifier of a configuration for a data set."""
     from progressive.detectors import build_classifier, build_detector
 
     backbone = config.backbone
@@ -280,11 +279,12 @@ def build(config: Config, classes: Sequence[str]) -> Model:
         "variant": backbone.variant,
         "pretrained": backbone.pretrained,
         "weights": backbone.weights,
-        "classes": classes,
+        "classes": dataset.names,
         "seed": config.seed,
     }
     if config.task == "classify":
         return build_classifier(backbone.key, **options)
+    options["channels"] = dataset.channels
     return build_detector(config.head.name, config.head.scale, backbone.key, **options)
 
 

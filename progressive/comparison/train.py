@@ -103,7 +103,7 @@ def train(trainer: str, config: Config) -> None:
     check_arguments(arguments)
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
-    model = build(config, dataset.names)
+    model = build(config, dataset)
     folder = claim(config.output)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}

@@ -37,6 +37,7 @@ class DatasetInfo:
         names: class names by class index.
         train_images: number of training images.
         val_images: number of validation images.
+        channels: of the images, 3 unless the data yaml says otherwise.
     """
 
     source: Path
@@ -44,6 +45,7 @@ class DatasetInfo:
     names: tuple[str, ...]
     train_images: int
     val_images: int
+    channels: int = 3
 
 
 def check_dataset(path: str | Path) -> DatasetInfo:
@@ -60,13 +62,14 @@ def check_dataset(path: str | Path) -> DatasetInfo:
         file = _yaml_file(path)
         data = read_yaml(file)
         names = _names(file, data)
+        channels = _channels(file, data.get("channels", 3))
         root = dataset_root(file, data)
         train, val = (_count_split(file, data, root, field) for field in ("train", "val"))
         test: list[str] = []
         with suppress(DatasetError):  # it may be missing, unless train.split chooses it
             test = split_images(file, data, root, "test")
         _refuse_code(test)
-        return DatasetInfo(file, root, names, train, val)
+        return DatasetInfo(file, root, names, train, val, channels)
 
 
 def refuse_remote(value: str) -> None:
@@ -144,6 +147,13 @@ def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
     if count is not None and count != len(listed):
         raise complaint(file, "nc", f"{count} but names lists {len(listed)} classes; remove nc")
     return listed
+
+
+def _channels(file: Path, value: object) -> int:
+    """Return `channels`, which Ultralytics takes as it is."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise complaint(file, "channels", f"{shown(value)} must be a whole number, 1 or more")
+    return value
 
 
 def _class_count(file: Path, value: object) -> int:
