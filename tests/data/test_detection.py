@@ -34,6 +34,11 @@ def test_accepts_a_plain_data_set(make: Make) -> None:
     assert (info.train_images, info.val_images) == (1, 1)
 
 
+def test_channels_are_three_unless_given(make: Make) -> None:
+    assert check_dataset(make()).channels == 3
+    assert check_dataset(make(f"{SPLITS}names: [a]\nchannels: 10")).channels == 10
+
+
 @pytest.mark.skipif(not BCCD.exists(), reason="the BCCD data set is not here")
 def test_accepts_bccd() -> None:
     info = check_dataset(BCCD)
