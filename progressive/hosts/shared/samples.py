@@ -26,8 +26,15 @@ def as_image(image: Any, name: str = "image") -> NDArray[np.uint8]:
     Raises:
         InputError: it is something else, such as a tensor, or has other values than uint8.
     """
-    found = None if isinstance(image, torch.Tensor) else np.asarray(image)
-    if found is None or found.dtype != np.uint8 or found.ndim not in (2, 3) or 0 in found.shape:
+    found: Any = image
+    if not isinstance(image, (np.ndarray, torch.Tensor)):
+        found = np.array(image)  # a copy: what Pillow shares must not be written to
+    if (
+        not isinstance(found, np.ndarray)
+        or found.dtype != np.uint8
+        or found.ndim not in (2, 3)
+        or 0 in found.shape
+    ):
         raise InputError(f"{name}: must be a uint8 array (H, W) or (H, W, C), got {kind(image)}")
     return found
 
