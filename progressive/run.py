@@ -19,7 +19,7 @@ from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.machine import check_device, stay_offline
+from progressive.machine import check_device, go_offline, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
 from progressive.prediction import Timing, fewest_epochs, most_epochs
 from progressive.runs import forecast, records, report
@@ -88,10 +88,12 @@ def precheck(config: Config) -> DatasetInfo | None:
     if config.resume is not None:
         config, _ = interrupted(config, config.resume)  # its checkpoint supersedes other weights
     else:
-        weights = config.backbone.weights
+        weights = config.backbone.weights if config.backbone is not None else None
         if weights is not None and not weights.is_file():
             raise ConfigError(f"backbone.weights={weights}: no such file")
         check_output(config.output)
+        if config.model is not None:
+            _check_model(config, config.model)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     data = check(config.data, config.task)
@@ -101,6 +103,21 @@ def precheck(config: Config) -> DatasetInfo | None:
     if not config.dry_run or config.probes:
         check_device(config.device)
     return data
+
+
+def _check_model(config: Config, model: str) -> None:
+    """Load the model of a file once, and check that it can take the sizes of all stages."""
+    go_offline()
+    from progressive.detectors.stock import largest_stride
+
+    stride = largest_stride(model)
+    for stage in config.schedule().stages:
+        if stage.image_size % stride:
+            raise ConfigError(
+                f"size: stage {stage.index + 1} would train at {stage.image_size} px, but "
+                f"model={model} takes multiples of {stride}; choose size.min, size.max and stages "
+                "so that all stages are"
+            )
 
 
 def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
@@ -261,7 +278,7 @@ def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[st
 def with_absolute_paths(config: Config) -> Config:
     """Let the run be resumed from any folder."""
     backbone = config.backbone
-    if backbone.weights is not None:
+    if backbone is not None and backbone.weights is not None:
         backbone = backbone.model_copy(update={"weights": backbone.weights.resolve()})
     known = config.data in EMBEDDED
     data = config.data if known else str(Path(config.data).expanduser().resolve())
@@ -269,10 +286,16 @@ def with_absolute_paths(config: Config) -> Config:
 
 
 def build(config: Config, dataset: DatasetInfo) -> Model:
-    """Build the detector or classifier of a configuration for a data set."""
+    """Build or load the detector or classifier of a configuration for a data set."""
+    if config.model is not None:
+        from progressive.detectors.stock import load_model
+
+        return load_model(config.model)
     from progressive.detectors import build_classifier, build_detector
 
-    backbone = config.backbone
+    backbone, head = config.backbone, config.head
+    assert backbone is not None
+    assert head is not None  # a configuration has them, or a model
     options: dict[str, Any] = {
         "width": backbone.width,
         "depth": backbone.depth,
@@ -285,7 +308,7 @@ def build(config: Config, dataset: DatasetInfo) -> Model:
     if config.task == "classify":
         return build_classifier(backbone.key, **options)
     options["channels"] = dataset.channels
-    return build_detector(config.head.name, config.head.scale, backbone.key, **options)
+    return build_detector(head.name, head.scale, backbone.key, **options)
 
 
 def _resume(config: Config, checkpoint: Path) -> Path:
@@ -379,12 +402,15 @@ def check_arguments(arguments: dict) -> None:
 
 
 def _title(config: Config) -> str:
-    backbone = config.backbone
+    ending = f", data {config.data}, batch {config.batch}"
+    backbone, head = config.backbone, config.head
+    if backbone is None or head is None:
+        return f"{Path(str(config.model)).name} ({config.task}){ending}"
     part = f" at width {backbone.width:g}, depth {backbone.depth:g}"
     scaled = part if (backbone.width, backbone.depth) != (1, 1) else ""
-    detector = f"{config.head.name}{config.head.scale} with "
-    head = "classifier on " if config.task == "classify" else detector
-    return f"{head}{backbone.name}{scaled}, data {config.data}, batch {config.batch}"
+    detector = f"{head.name}{head.scale} with "
+    kind = "classifier on " if config.task == "classify" else detector
+    return f"{kind}{backbone.name}{scaled}{ending}"
 
 
 def _print_result(folder: Path, summary: dict[str, Any]) -> None:

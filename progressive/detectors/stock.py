@@ -1,0 +1,113 @@
+"""Load a model as it is, without a backbone of ours: weights of Ultralytics, or a model yaml."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+from ultralytics import RTDETR, YOLO
+from ultralytics.nn import tasks
+
+from progressive.detectors import layers
+from progressive.detectors.model_file import YAML_SUFFIXES, find_model, read_model_yaml
+from progressive.errors import InputError
+from progressive.safe_loading.checkpoints import load_layers
+
+assert layers.CLASSES  # importing it registers our backbones, which a yaml may name
+
+
+def load_model(name: str) -> YOLO | RTDETR:
+    """Load the model of a file, through the one safe door for weights.
+
+    Args:
+        name: path of weights or of a model yaml, or the name of a yaml that Ultralytics ships.
+
+    Raises:
+        InputError: no such file, one that cannot be read, or a model that would run code of others.
+    """
+    path = find_model(name)
+    if path.suffix.lower() in YAML_SUFFIXES:
+        found = read_model_yaml(path)
+        _check(path, found)
+        kind = RTDETR if found["head"][-1][2] == "RTDETRDecoder" else YOLO
+        try:
+            return kind(str(path))
+        except Exception as error:  # whatever its layers say to their arguments
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise InputError(f"model={name}: cannot be built: {reason}") from error
+    load_layers(path, "meta")  # refuses what is no layer, before Ultralytics reads it
+    model = YOLO(str(path))
+    if type(model) not in (YOLO, RTDETR):
+        raise InputError(
+            f"model={name}: {type(model).__name__} needs text as well; not trained here"
+        )
+    # `train` builds the model again from this.
+    _check(path, model.model.yaml)
+    return model
+
+
+@cache
+def largest_stride(name: str) -> int:
+    """Return what the sizes of a model's images must be multiples of, after loading it once.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    return int(max(load_model(name).model.stride))
+
+
+def _check(path: Path, found: Mapping[str, Any]) -> None:
+    """Refuse a model yaml that runs code, fetches weights or names a layer that is not there.
+
+    Ultralytics evaluates `activation`, and finds modules among all names of its parser.
+
+    Raises:
+        InputError: names what is wrong.
+    """
+    activation = found.get("activation")
+    if activation and not _is_activation(activation):
+        raise InputError(
+            f"model={path}: activation={activation}: must be a layer of torch.nn, as nn.ReLU()"
+        )
+    for _, _, module, arguments in [*found["backbone"], *found["head"]]:
+        if not _is_layer(module):
+            raise InputError(
+                f"model={path}: names the layer {module}, which Ultralytics does not have; a model "
+                "with code of its own needs the callback"
+            )
+        if module == "TorchVision" and arguments[2:3] not in ([None], ["None"]):
+            raise InputError(
+                f"model={path}: TorchVision would fetch the weights {arguments[2:3]}; write None"
+            )
+
+
+def _is_layer(name: str) -> bool:
+    for start, home in (("nn.", nn), ("torchvision.ops.", torchvision.ops)):
+        if name.startswith(start):
+            found = getattr(home, name.removeprefix(start), None)
+            break
+    else:
+        found = vars(tasks).get(name)
+    return isinstance(found, type) and issubclass(found, nn.Module)
+
+
+def _is_activation(text: Any) -> bool:
+    """Tell whether this is a call of a class of torch.nn with literal arguments."""
+    try:
+        call = ast.parse(str(text).strip(), mode="eval").body
+        if not isinstance(call, ast.Call):
+            return False
+        name = ast.unparse(call.func).removeprefix("torch.").removeprefix("nn.")
+        for value in (*call.args, *(keyword.value for keyword in call.keywords)):
+            ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return False
+    prefixed = ast.unparse(call.func) in (f"nn.{name}", f"torch.nn.{name}")
+    found = getattr(torch.nn, name, None)
+    return prefixed and isinstance(found, type) and issubclass(found, nn.Module)
