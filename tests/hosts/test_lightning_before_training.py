@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
@@ -174,6 +175,34 @@ def test_early_stopping_waits_in_a_resumed_run_too(tmp_path):
     assert run() == SIZES
     for epoch in range(4):
         assert run(ckpt_path=tmp_path / f"epoch={epoch}.ckpt") == SIZES[3 * (epoch + 1) :]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_resumed_run_replays_the_first_shuffle_with_and_without_us(tmp_path, ours):
+    """Not what one would want, but Lightning's own: docs/hosts/lightning.md says so."""
+    images = torch.arange(12.0).reshape(12, 1, 1, 1).expand(12, 3, 8, 8)
+
+    def orders(**more):
+        seed_everything(0)
+        model, seen = make_model(), []
+        model.training_step = lambda batch, _: (
+            seen.extend(batch[:, 0, 0, 0].tolist()) or model.layer(batch).mean()
+        )
+        keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        schedule = ProgressiveSchedule.fixed(epochs=3, image_size=32)
+        trainer = make_trainer(
+            tmp_path, schedule=schedule, callbacks=[keep], enable_checkpointing=True
+        )
+        shuffled = ProgressiveDataModule(lambda stage: DataLoader(images, 4, shuffle=True))
+        shuffled.stage = schedule.stages[0]
+        if not ours:
+            trainer.callbacks = [c for c in trainer.callbacks if type(c) is not ProgressiveCallback]
+        trainer.fit(model, datamodule=shuffled, **more)
+        return [seen[i : i + 12] for i in range(0, len(seen), 12)]
+
+    first, second, _ = orders()
+    assert first != second
+    assert orders(ckpt_path=tmp_path / "epoch=0.ckpt")[0] == first
 
 
 def test_a_threshold_stops_in_any_stage(tmp_path):
