@@ -300,6 +300,8 @@ class ProgressiveCallback:
         """Remember the model's rates, and insert dropout where a schedule with dropout needs it."""
         models = unwrap_model(trainer.model), trainer.ema.ema  # the average is what is saved
         self._rates = rates(models[0])
+        if self.schedule.uses("drop_path_rate") and not set_drop_path(models[0], 0.0):
+            LOGGER.warning("drop_path has no effect: the model has no stochastic depth to set.")
         for model in models:
             self._trainer.callback(restore_rates, model, self._rates)
         if trainer.args.task == "classify":

@@ -10,6 +10,9 @@ from copy import copy
 from typing import Any
 
 from ultralytics.data.augment import Albumentations, Compose
+from ultralytics.utils.patches import imread
+
+from progressive.errors import InputError
 
 #: Numbers of channels that Ultralytics passes to Albumentations.
 PASSED = (1, 3)
@@ -21,6 +24,22 @@ def let_through(transforms: Compose) -> None:
         AnyChannels(each) if isinstance(each, Albumentations) else each
         for each in transforms.transforms
     ]
+
+
+def refuse_other_channels(dataset: Any) -> None:
+    """Raise InputError if the first image of a data set has not as many channels as its yaml says.
+
+    Grey and RGB images are converted when they are read, others are not.
+    """
+    channels = getattr(dataset, "channels", 3)
+    if channels in PASSED:
+        return
+    image = imread(dataset.im_files[0], dataset.cv2_flag)
+    found = channels if image is None else 1 if image.ndim == 2 else image.shape[2]
+    if found != channels:
+        raise InputError(
+            f"channels={channels}: {dataset.im_files[0]} has {found}; correct the data yaml"
+        )
 
 
 class AnyChannels:

@@ -11,7 +11,7 @@ from ultralytics.utils import LOGGER
 from progressive.augment import RandAugment
 from progressive.augment.operations import left_out
 from progressive.hosts.ultralytics.batches import set_batch_size
-from progressive.hosts.ultralytics.channels import PASSED, let_through
+from progressive.hosts.ultralytics.channels import PASSED, let_through, refuse_other_channels
 from progressive.hosts.ultralytics.classification import MixUpCollate, stage_transforms
 from progressive.hosts.ultralytics.images.dataset import forget_images, keep_decoded
 from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -35,6 +35,7 @@ class StagedLoader:
         self._transforms = getattr(self.loader.dataset, "torch_transforms", None)
         self._collate = self.loader.collate_fn
         self._channels = trainer.data.get("channels", 3)
+        refuse_other_channels(self.loader.dataset)
         without = left_out(self._channels)
         if schedule.uses("randaugment_magnitude") and without:
             LOGGER.info(

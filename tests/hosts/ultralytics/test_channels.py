@@ -15,6 +15,7 @@ from ultralytics.utils.instance import Instances
 
 from progressive.augment import RandAugment
 from progressive.detectors import build_detector
+from progressive.errors import InputError
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.hosts.ultralytics.channels import AnyChannels, let_through
 from progressive.schedule import ProgressiveSchedule
@@ -115,6 +116,29 @@ def test_multispectral_images_are_trained_and_augmented(
     assert len(found - unchanged) >= 3
     saved = YOLO(model.trainer.last).model
     assert next(saved.parameters()).shape[1] == channels
+
+
+@pytest.mark.slow
+def test_images_of_other_channels_than_the_yaml_says_are_refused(tmp_path, fast):
+    source = dataset(tmp_path, 6)
+    source.write_text(source.read_text().replace("channels: 6", "channels: 5"))
+    model = YOLO("yolov8n.yaml")
+    ProgressiveCallback(ProgressiveSchedule.fixed(epochs=1, image_size=32)).attach(model)
+    with pytest.raises(InputError, match=r"channels=5: .*\.tiff has 6; correct the data yaml"):
+        model.train(data=str(source), project=str(tmp_path), name="r", **fast)
+
+
+@pytest.mark.slow
+def test_a_knob_that_the_model_has_no_layer_for_is_named(tmp_path, fast, tiny_data, monkeypatch):
+    from progressive.hosts.ultralytics import callback
+
+    said = []
+    monkeypatch.setattr(callback.LOGGER, "warning", lambda text: said.append(str(text)))
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.fixed(epochs=1, image_size=32, drop_path=0.2)
+    ProgressiveCallback(schedule).attach(model)
+    model.train(data=str(tiny_data), project=str(tmp_path), name="r", **{**fast, "val": False})
+    assert any("drop_path has no effect" in text for text in said)
 
 
 def test_the_log_says_which_operation_is_left_out(tmp_path, fast, plain, monkeypatch):
