@@ -11,6 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from progressive.building import (
+    build,
+    check_weights_and_model,
+    keep_architecture,
+    rebuild,
+    title,
+)
 from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, resolve
@@ -19,7 +26,7 @@ from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.machine import check_device, go_offline, stay_offline
+from progressive.machine import check_device, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
 from progressive.prediction import Timing, fewest_epochs, most_epochs
 from progressive.runs import forecast, records, report
@@ -58,7 +65,7 @@ def run(config: Config) -> float | None:
     probed = None
     if config.probes and checkpoint is None:
         config, probed = _probe(config)
-    print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
+    print(title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.lr_by == "compute" and config.schedule().stages[0].image_size < config.size.max:
         print("The learning rate falls with the pixels processed.", flush=True)
     if probed is not None:
@@ -88,12 +95,8 @@ def precheck(config: Config) -> DatasetInfo | None:
     if config.resume is not None:
         config, _ = interrupted(config, config.resume)  # its checkpoint supersedes other weights
     else:
-        weights = config.backbone.weights if config.backbone is not None else None
-        if weights is not None and not weights.is_file():
-            raise ConfigError(f"backbone.weights={weights}: no such file")
         check_output(config.output)
-        if config.model is not None:
-            _check_model(config, config.model)
+        check_weights_and_model(config)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     data = check(config.data, config.task)
@@ -103,21 +106,6 @@ def precheck(config: Config) -> DatasetInfo | None:
     if not config.dry_run or config.probes:
         check_device(config.device)
     return data
-
-
-def _check_model(config: Config, model: str) -> None:
-    """Load the model of a file once, and check that it can take the sizes of all stages."""
-    go_offline()
-    from progressive.detectors.stock import largest_stride
-
-    stride = largest_stride(model)
-    for stage in config.schedule().stages:
-        if stage.image_size % stride:
-            raise ConfigError(
-                f"size: stage {stage.index + 1} would train at {stage.image_size} px, but "
-                f"model={model} takes multiples of {stride}; choose size.min, size.max and stages "
-                "so that all stages are"
-            )
 
 
 def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
@@ -254,6 +242,7 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     model = build(config, dataset)
     _check_freeze(config, model)
     folder = claim(config.output)
+    keep_architecture(config, model, folder)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
@@ -285,32 +274,6 @@ def with_absolute_paths(config: Config) -> Config:
     return config.model_copy(update={"backbone": backbone, "data": data})
 
 
-def build(config: Config, dataset: DatasetInfo) -> Model:
-    """Build or load the detector or classifier of a configuration for a data set."""
-    if config.model is not None:
-        from progressive.detectors.stock import load_model
-
-        return load_model(config.model)
-    from progressive.detectors import build_classifier, build_detector
-
-    backbone, head = config.backbone, config.head
-    assert backbone is not None
-    assert head is not None  # a configuration has them, or a model
-    options: dict[str, Any] = {
-        "width": backbone.width,
-        "depth": backbone.depth,
-        "variant": backbone.variant,
-        "pretrained": backbone.pretrained,
-        "weights": backbone.weights,
-        "classes": dataset.names,
-        "seed": config.seed,
-    }
-    if config.task == "classify":
-        return build_classifier(backbone.key, **options)
-    options["channels"] = dataset.channels
-    return build_detector(head.name, head.scale, backbone.key, **options)
-
-
 def _resume(config: Config, checkpoint: Path) -> Path:
     """Continue an interrupted run in its own folder, from its `config.yaml` and bare numbers."""
     from progressive.hosts.ultralytics.resume import going_on, trainer_of
@@ -319,8 +282,7 @@ def _resume(config: Config, checkpoint: Path) -> Path:
     folder, best = checkpoint.parents[1], checkpoint.with_name("best.pt")
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
-    backbone = config.backbone.model_copy(update={"weights": None, "pretrained": False})
-    model = build(config.model_copy(update={"backbone": backbone}), dataset.names)
+    model = rebuild(config, dataset, folder)
     known = names_in(model.model)
     saved = read_checkpoint(checkpoint, known)
     if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
@@ -399,18 +361,6 @@ def check_arguments(arguments: dict) -> None:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"train: {error}") from None
-
-
-def _title(config: Config) -> str:
-    ending = f", data {config.data}, batch {config.batch}"
-    backbone, head = config.backbone, config.head
-    if backbone is None or head is None:
-        return f"{Path(str(config.model)).name} ({config.task}){ending}"
-    part = f" at width {backbone.width:g}, depth {backbone.depth:g}"
-    scaled = part if (backbone.width, backbone.depth) != (1, 1) else ""
-    detector = f"{head.name}{head.scale} with "
-    kind = "classifier on " if config.task == "classify" else detector
-    return f"{kind}{backbone.name}{scaled}{ending}"
 
 
 def _print_result(folder: Path, summary: dict[str, Any]) -> None:

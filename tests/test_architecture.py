@@ -55,7 +55,7 @@ ROOMS: dict[str, set[str]] = {
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    *("", "run", "report", "compare", "comparison.train"),
+    *("", "run", "building", "report", "compare", "comparison.train"),
     *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+import yaml
 from torch import nn
 from ultralytics import RTDETR, YOLO
 from ultralytics.nn import tasks
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.detectors import layers
+from progressive.detectors.assemble import Classes, assemble
 from progressive.detectors.model_file import YAML_SUFFIXES, find_model, read_model_yaml
 from progressive.errors import InputError
 from progressive.safe_loading.checkpoints import load_layers
@@ -50,6 +54,45 @@ def load_model(name: str) -> YOLO | RTDETR:
     # `train` builds the model again from this.
     _check(path, model.model.yaml)
     return model
+
+
+def write_architecture_to(path: Path) -> Callable[[Any], None]:
+    """Return a callback of a trainer that writes the yaml of its model to `path`.
+
+    It says how many classes, channels and keypoints the model was built for, so that `rebuild`
+    gives one with the same tensors.
+    """
+    return partial(_write_architecture, path)
+
+
+def _write_architecture(path: Path, trainer: Any) -> None:
+    if RANK in {-1, 0}:
+        found = dict(unwrap_model(trainer.model).yaml)
+        path.write_text(yaml.safe_dump(found, sort_keys=False), "utf-8")
+
+
+def rebuild(path: Path, task: str, classes: Classes, seed: int | None) -> YOLO | RTDETR:
+    """Build a model as a training has left its architecture; the weights are random.
+
+    Args:
+        path: what `write_architecture_to` has written.
+        task: of the model.
+        classes: their names.
+        seed: of the random weights.
+
+    Raises:
+        InputError: it cannot be read, or would run code.
+    """
+    found = read_model_yaml(path)
+    _check(path, found)
+    scale, scales = str(found.get("scale") or ""), found.get("scales") or {}
+    if scale in scales:
+        found["scales"] = {scale: scales[scale]}
+    # Ultralytics reads the scale off the name of a file.
+    stem = "rtdetr" if found["head"][-1][2] == "RTDETRDecoder" else f"yolo0{scale}"
+    name = Path(str(found.get("yaml_file") or path)).name
+    channels = found.get("channels", 3)
+    return assemble({**found, "scale": scale}, stem, name, classes, task, seed, channels)
 
 
 @cache
