@@ -23,6 +23,9 @@ from progressive.detectors.model_file import YAML_SUFFIXES, find_model, read_mod
 from progressive.errors import InputError
 from progressive.safe_loading.checkpoints import load_layers
 
+#: Our own key in an architecture, beside those of a model yaml.
+CLASS_WIDTH = "class_width"
+
 assert layers.CLASSES  # importing it registers our backbones, which a yaml may name
 
 
@@ -67,7 +70,8 @@ def write_architecture_to(path: Path) -> Callable[[Any], None]:
 
 def _write_architecture(path: Path, trainer: Any) -> None:
     if RANK in {-1, 0}:
-        found = dict(unwrap_model(trainer.model).yaml)
+        model = unwrap_model(trainer.model)
+        found = {**model.yaml, CLASS_WIDTH: _class_width(model)}
         path.write_text(yaml.safe_dump(found, sort_keys=False), "utf-8")
 
 
@@ -85,6 +89,7 @@ def rebuild(path: Path, task: str, classes: Classes, seed: int | None) -> YOLO |
     """
     found = read_model_yaml(path)
     _check(path, found)
+    width = found.pop(CLASS_WIDTH, None)
     scale, scales = str(found.get("scale") or ""), found.get("scales") or {}
     if scale in scales:
         found["scales"] = {scale: scales[scale]}
@@ -92,7 +97,24 @@ def rebuild(path: Path, task: str, classes: Classes, seed: int | None) -> YOLO |
     stem = "rtdetr" if found["head"][-1][2] == "RTDETRDecoder" else f"yolo0{scale}"
     name = Path(str(found.get("yaml_file") or path)).name
     channels = found.get("channels", 3)
-    return assemble({**found, "scale": scale}, stem, name, classes, task, seed, channels)
+
+    def made(names: Classes) -> YOLO | RTDETR:
+        return assemble({**found, "scale": scale}, stem, name, names, task, seed, channels)
+
+    model = made(classes)
+    if width is not None and width != _class_width(model.model):
+        model.model.load(made(int(width)).model, verbose=False)
+    return model
+
+
+def _class_width(model: Any) -> int | None:
+    """Return the width of the layers that classify boxes.
+
+    It follows from the number of classes that the head was first built for. Ultralytics keeps it
+    when weights for many classes are trained on for few.
+    """
+    branches = getattr(model.model[-1], "cv3", None)
+    return branches[0][-1].in_channels if branches else None
 
 
 @cache

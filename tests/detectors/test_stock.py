@@ -14,7 +14,12 @@ from ultralytics import RTDETR, YOLO
 
 from progressive.detectors import build_detector
 from progressive.detectors.model_file import shipped_yaml
-from progressive.detectors.stock import largest_stride, load_model
+from progressive.detectors.stock import (
+    largest_stride,
+    load_model,
+    rebuild,
+    write_architecture_to,
+)
 from progressive.errors import InputError
 
 
@@ -135,3 +140,49 @@ def test_a_yaml_with_a_layer_that_will_not_do_is_one_line(row, message):
     with pytest.raises(InputError, match=message) as error:
         load_model("mine.yaml")
     assert "\n" not in str(error.value)
+
+
+class Trained:
+    """Stands for a trainer that has taken weights for 80 classes on for two."""
+
+    def __init__(self, source, classes):
+        kind = type(source.model)
+        more = {"data_kpt_shape": (4, 2)} if source.task == "pose" else {}
+        self.model = kind(source.model.yaml, nc=classes, ch=3, verbose=False, **more)
+        self.model.load(source.model, verbose=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("yolo11n.yaml", "yolov8s.yaml", "yolov10n.yaml", "yolo26n.yaml", "yolo11n-seg.yaml"),
+        *("yolo11n-pose.yaml", "yolo11n-obb.yaml", "yolo11n-cls.yaml", "yolo26n-sem.yaml"),
+    ],
+)
+def test_an_architecture_is_built_again_tensor_by_tensor(name, tmp_path):
+    source = YOLO(name)
+    trained = Trained(source, 2)
+    write_architecture_to(tmp_path / "model.yaml")(trained)
+    again = rebuild(tmp_path / "model.yaml", source.task, ["a", "b"], 0)
+    assert again.task == source.task
+    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (trained.model, again.model)]
+    assert shapes[0] == shapes[1]
+    assert again.model.names == {0: "a", 1: "b"}
+
+
+def test_our_own_architecture_is_built_again(tmp_path):
+    source = build_detector("rtdetr", "l", width=0.25, depth=0.25, classes=3, channels=4)
+    trained = type("Trainer", (), {"model": source.model})()
+    write_architecture_to(tmp_path / "model.yaml")(trained)
+    again = rebuild(tmp_path / "model.yaml", "detect", ["a", "b", "c"], 0)
+    assert type(again) is RTDETR
+    assert again.model.state_dict().keys() == source.model.state_dict().keys()
+
+
+def test_an_architecture_that_is_code_is_refused(tmp_path):
+    write_architecture_to(tmp_path / "model.yaml")(Trained(YOLO("yolov8n.yaml"), 2))
+    text = (tmp_path / "model.yaml").read_text()
+    (tmp_path / "model.yaml").write_text(f'{text}activation: "{CODE}"\n')
+    with pytest.raises(InputError, match="must be a layer of"):
+        rebuild(tmp_path / "model.yaml", "detect", ["a", "b"], 0)
+    assert not (tmp_path / "ran").exists()
