@@ -52,6 +52,13 @@ def check_device(device: str | None) -> None:
             raise ConfigError(f"device={device}: {there}; use device=cpu or leave it out")
 
 
+def go_offline() -> None:
+    """Tell Ultralytics and Albumentations not to ask anyone; must precede their import."""
+    os.environ.setdefault("YOLO_OFFLINE", "1")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "0")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
 def stay_offline(fonts: Path) -> None:
     """Keep Ultralytics and Albumentations from the network; must precede their import.
 
@@ -61,9 +68,7 @@ def stay_offline(fonts: Path) -> None:
     Args:
         fonts: folder to keep that font in.
     """
-    os.environ.setdefault("YOLO_OFFLINE", "1")
-    os.environ.setdefault("YOLO_AUTOINSTALL", "0")
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    go_offline()
     from matplotlib import font_manager
 
     known = {Path(font.fname).name for font in font_manager.fontManager.ttflist}

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from progressive.building import (
+    build,
+    check_weights_and_model,
+    keep_architecture,
+    rebuild,
+    title,
+)
 from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, resolve
@@ -60,7 +66,7 @@ def run(config: Config) -> float | None:
     probed = None
     if config.probes and checkpoint is None:
         config, probed = _probe(config)
-    print(_title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
+    print(title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.lr_by == "compute" and config.schedule().stages[0].image_size < config.size.max:
         print("The learning rate falls with the pixels processed.", flush=True)
     if probed is not None:
@@ -90,10 +96,8 @@ def precheck(config: Config) -> DatasetInfo | None:
     if config.resume is not None:
         config, _ = interrupted(config, config.resume)  # its checkpoint supersedes other weights
     else:
-        weights = config.backbone.weights
-        if weights is not None and not weights.is_file():
-            raise ConfigError(f"backbone.weights={weights}: no such file")
         check_output(config.output)
+        check_weights_and_model(config)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     data = check(config.data, config.task)
@@ -177,7 +181,7 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     print("Timing a few steps at each stage ...", flush=True)
     try:
         probed = probe(
-            lambda: build(config, dataset.names),
+            lambda: build(config, dataset),
             config.schedule(),
             {**arguments, "data": str(dataset.source)},
             **_options(config),
@@ -236,9 +240,10 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
-    model = build(config, dataset.names)
+    model = build(config, dataset)
     check_freeze(model.model, config.train.get("freeze"))
     folder = claim(config.output)
+    keep_architecture(config, model, folder)
     print(f"\nRun folder: {folder}\n", flush=True)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}
@@ -257,30 +262,11 @@ def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[st
 def with_absolute_paths(config: Config) -> Config:
     """Let the run be resumed from any folder."""
     backbone = config.backbone
-    if backbone.weights is not None:
+    if backbone is not None and backbone.weights is not None:
         backbone = backbone.model_copy(update={"weights": backbone.weights.resolve()})
     known = config.data in EMBEDDED
     data = config.data if known else str(Path(config.data).expanduser().resolve())
     return config.model_copy(update={"backbone": backbone, "data": data})
-
-
-def build(config: Config, classes: Sequence[str]) -> Model:
-    """Build the detector or classifier of a configuration for classes of these names."""
-    from progressive.detectors import build_classifier, build_detector
-
-    backbone = config.backbone
-    options: dict[str, Any] = {
-        "width": backbone.width,
-        "depth": backbone.depth,
-        "variant": backbone.variant,
-        "pretrained": backbone.pretrained,
-        "weights": backbone.weights,
-        "classes": classes,
-        "seed": config.seed,
-    }
-    if config.task == "classify":
-        return build_classifier(backbone.key, **options)
-    return build_detector(config.head.name, config.head.scale, backbone.key, **options)
 
 
 def _resume(config: Config, checkpoint: Path) -> Path:
@@ -291,8 +277,7 @@ def _resume(config: Config, checkpoint: Path) -> Path:
     folder, best = checkpoint.parents[1], checkpoint.with_name("best.pt")
     arguments = _arguments(config)
     dataset = resolve(config.data, config.task)
-    backbone = config.backbone.model_copy(update={"weights": None, "pretrained": False})
-    model = build(config.model_copy(update={"backbone": backbone}), dataset.names)
+    model = rebuild(config, dataset, folder)
     known = names_in(model.model)
     saved = read_checkpoint(checkpoint, known)
     if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
@@ -371,15 +356,6 @@ def check_arguments(arguments: dict) -> None:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"train: {error}") from None
-
-
-def _title(config: Config) -> str:
-    backbone = config.backbone
-    part = f" at width {backbone.width:g}, depth {backbone.depth:g}"
-    scaled = part if (backbone.width, backbone.depth) != (1, 1) else ""
-    detector = f"{config.head.name}{config.head.scale} with "
-    head = "classifier on " if config.task == "classify" else detector
-    return f"{head}{backbone.name}{scaled}, data {config.data}, batch {config.batch}"
 
 
 def _print_result(folder: Path, summary: dict[str, Any]) -> None:

@@ -33,9 +33,12 @@ ROOMS: dict[str, set[str]] = {
     "augment": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": {"detectors.timm_names"},
-    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_loading"},
+    "detectors.model_file": set(),
+    "detectors": {
+        *("detectors.catalog", "detectors.timm_names", "detectors.model_file", "safe_loading"),
+    },
     "gradients": {"detectors", "detectors.catalog"},
-    "config": {"schedule", "cost", "detectors.catalog"},
+    "config": {"schedule", "cost", "detectors.catalog", "detectors.model_file"},
     "data.embedded": set(),
     "data": {"data.embedded", "safe_loading.arrays"},
     "runs": {"schedule", "cost", "prediction"},
@@ -52,7 +55,7 @@ ROOMS: dict[str, set[str]] = {
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    *("", "run", "report", "compare", "comparison.train"),
+    *("", "run", "building", "report", "compare", "comparison.train"),
     *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
 
@@ -82,6 +85,7 @@ PLAIN = {
     "pitfalls": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": set(),
+    "detectors.model_file": {"yaml"},
     "runs": {"tabulate", "jinja2", "matplotlib", "numpy", "yaml"},
 }
 

@@ -14,6 +14,9 @@ meaning. There are two differences. They make every operation stronger when m is
 
 Lengths are relative to the side of the image. The original counts pixels, in images whose side is
 about 300.
+
+Images may have any number of channels. Geometric operations move all of them, and pixel operations
+treat each by itself if they are not three. Only Color has no meaning then, and is left out.
 """
 
 from __future__ import annotations
@@ -54,10 +57,12 @@ class Photometric:
     Attributes:
         pixels: called with an image and a strength, returns the image.
         scale: how the strength depends on the magnitude.
+        needs_colour: whether it means something for red, green and blue only.
     """
 
     pixels: Callable[[Image, float], Image]
     scale: Scale = Scale()
+    needs_colour: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ OPERATIONS: Mapping[str, Photometric | Geometric | Hiding] = MappingProxyType(
         "Rotate": Geometric(geometry.rotation, Scale(0, (3, -3))),
         "Posterize": Photometric(photometric.posterize, Scale(8, (-7 / MAX_MAGNITUDE,))),
         "Solarize": Photometric(photometric.solarize, Scale(256, (-256 / MAX_MAGNITUDE,))),
-        "Color": Photometric(photometric.color, _FACTOR),
+        "Color": Photometric(photometric.color, _FACTOR, needs_colour=True),
         "Contrast": Photometric(photometric.contrast, _FACTOR),
         "Brightness": Photometric(photometric.brightness, _FACTOR),
         "Sharpness": Photometric(photometric.sharpness, _FACTOR),
@@ -132,3 +137,14 @@ OPERATIONS: Mapping[str, Photometric | Geometric | Hiding] = MappingProxyType(
         "SolarizeAdd": Photometric(photometric.solarize_add, Scale(0, (11,))),
     }
 )
+
+
+def left_out(channels: int) -> tuple[str, ...]:
+    """Return the names of the operations that mean nothing for images of so many channels."""
+    if channels == 3:
+        return ()
+    return tuple(
+        name
+        for name, operation in OPERATIONS.items()
+        if isinstance(operation, Photometric) and operation.needs_colour
+    )

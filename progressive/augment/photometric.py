@@ -1,10 +1,11 @@
 """The pixel operations of RandAugment: they change values and move nothing.
 
 Every function takes a uint8 image of shape (H, W) or (H, W, 3) and a strength, and returns a new
-uint8 image of the same shape. A strength means the same as in PIL (`ImageOps` and `ImageEnhance`)
-and torchvision. Results differ from PIL's by at most one grey level, or three for strong
-sharpening, because PIL truncates where OpenCV rounds. Arithmetic on whole images is three to six
-times faster than a table of 256 entries, so tables are used only where they are necessary.
+uint8 image of the same shape. The channels of any other image come one by one. A strength means the
+same as in PIL (`ImageOps` and `ImageEnhance`) and torchvision. Results differ from PIL's by at most
+one grey level, or three for strong sharpening, because PIL truncates where OpenCV rounds.
+Arithmetic on whole images is three to six times faster than a table of 256 entries, so tables are
+used only where they are necessary.
 """
 
 from __future__ import annotations

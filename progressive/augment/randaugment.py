@@ -13,7 +13,13 @@ from albumentations.core.type_definitions import Targets
 from numpy.typing import NDArray
 
 from progressive.augment.geometry import Matrix, Rectangle, move_boxes, move_points, warp
-from progressive.augment.operations import MAX_MAGNITUDE, OPERATIONS, Geometric, Photometric
+from progressive.augment.operations import (
+    MAX_MAGNITUDE,
+    OPERATIONS,
+    Geometric,
+    Photometric,
+    left_out,
+)
 
 #: A box is dropped if a smaller fraction of its area is visible. Ultralytics' RandomPerspective
 #: has the same limit.
@@ -33,8 +39,11 @@ class RandAugment(A.DualTransform):
     first warp moves out of the image would be lost, even if the second one moves its box back. And
     Invert would invert the grey borders too.
 
+    Images may have any number of channels. If they are not three, pixel operations treat each by
+    itself, and Color, which needs red, green and blue, is not drawn (`operations.left_out`).
+
     Targets:
-        image (uint8, 1 or 3 channels), mask, bboxes, keypoints
+        image (uint8, any number of channels), mask, bboxes, keypoints
 
     Args:
         num_ops: number of operations for each image, at least 1.
@@ -47,8 +56,8 @@ class RandAugment(A.DualTransform):
 
     Raises:
         TypeError: an argument is not a number where one is needed, or an image is not uint8.
-        ValueError: an argument is out of range, an operation is unknown, or an image has neither 1
-            nor 3 channels.
+        ValueError: an argument is out of range, an operation is unknown, an image is empty, or none
+            of the chosen operations means anything for its channels.
 
     Note:
         Channels are in RGB order, as everywhere in Albumentations. Ultralytics passes BGR images;
@@ -89,10 +98,11 @@ class RandAugment(A.DualTransform):
             of all geometric operations, None if there are none. `holes`: rectangles to hide.
         """
         height, width = params["shape"][:2]
+        names = self._drawn_from(params["shape"])
         pixels: list[tuple[str, float]] = []
         matrix: Matrix | None = None
         holes: list[Rectangle] = []
-        for name in self.py_random.choices(self.operations or tuple(OPERATIONS), k=self.num_ops):
+        for name in self.py_random.choices(names, k=self.num_ops):
             operation = OPERATIONS[name]
             strength = self.py_random.choice(operation.scale.strengths(self.magnitude))
             if isinstance(operation, Photometric):
@@ -113,13 +123,13 @@ class RandAugment(A.DualTransform):
         holes: Sequence[Rectangle],
         **_: Any,
     ) -> NDArray[Any]:
-        """Augment an image of shape (H, W), (H, W, 1) or (H, W, 3), without changing its shape."""
+        """Augment an image of shape (H, W) or (H, W, C), without changing its shape."""
         _check_image(img)
         image = img.reshape(img.shape[:2]) if img.shape[2:] == (1,) else img
         for name, strength in pixels:
             operation = OPERATIONS[name]
             assert isinstance(operation, Photometric)
-            image = operation.pixels(image, strength)
+            image = _each_channel(operation, image, strength)
         if matrix is not None:
             image = warp(image, matrix, self.fill, cv2.INTER_LINEAR)
         return _cover(image, holes, self.fill).reshape(img.shape)
@@ -173,6 +183,18 @@ class RandAugment(A.DualTransform):
             result[:, 3] = np.arctan2(heading[:, 1], heading[:, 0]) % (2 * np.pi)
         return result
 
+    def _drawn_from(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the operations that mean something for an image of this shape."""
+        channels = shape[2] if len(shape) > 2 else 1
+        chosen, without = self.operations or tuple(OPERATIONS), left_out(channels)
+        names = tuple(name for name in chosen if name not in without)
+        if not names:
+            raise ValueError(
+                f"operations={list(chosen)}: need an image of 3 channels, got {channels}; "
+                "choose others as well"
+            )
+        return names
+
 
 def _number(name: str, value: float, low: float, high: float) -> float:
     """Return `value` as a float.
@@ -201,8 +223,16 @@ def _check_image(image: NDArray[Any]) -> None:
     """Raise TypeError or ValueError for an image that cannot be augmented."""
     if image.dtype != np.uint8:
         raise TypeError(f"RandAugment needs a uint8 image, got {image.dtype}")
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
-        raise ValueError(f"RandAugment needs 1 or 3 channels, got an image of shape {image.shape}")
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"RandAugment needs an image (H, W) or (H, W, C), got {image.shape}")
+
+
+def _each_channel(operation: Photometric, image: NDArray[Any], strength: float) -> NDArray[Any]:
+    """Apply a pixel operation to a grey or colour image as a whole, to any other by channels."""
+    if image.ndim == 2 or image.shape[2] == 3:
+        return operation.pixels(image, strength)
+    single = (np.ascontiguousarray(image[..., channel]) for channel in range(image.shape[2]))
+    return np.stack([operation.pixels(channel, strength) for channel in single], axis=-1)
 
 
 def _cover(image: NDArray[Any], holes: Sequence[Rectangle], fill: float) -> NDArray[Any]:

@@ -19,13 +19,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from progressive.building import build
 from progressive.config.comparing import key_of
 from progressive.config.model import Config, to_yaml
 from progressive.data import EMBEDDED, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import InputError
 from progressive.machine import stay_offline
-from progressive.run import build, check_arguments, follow_schedule, with_absolute_paths
+from progressive.run import check_arguments, follow_schedule, with_absolute_paths
 from progressive.runs.folders import claim
 from progressive.schedule import ProgressiveSchedule
 
@@ -103,7 +104,7 @@ def train(trainer: str, config: Config) -> None:
     check_arguments(arguments)
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
-    model = build(config, dataset.names)
+    model = build(config, dataset)
     folder = claim(config.output)
     arguments |= {"data": str(dataset.source), "exist_ok": True}
     arguments |= {"project": str(folder.parent), "name": folder.name}

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from progressive.config.foreign import refuse_targets
 from progressive.config.hydra_errors import fail, one_line
 from progressive.config.model import Config, validate
+from progressive.detectors.model_file import find_model, task_of
 from progressive.errors import ConfigError, InputError
 
 #: More jobs of a sweep than this are not composed ahead of time; each is still checked when it
@@ -45,10 +46,39 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     if composed.get("resume") is not None:
         moved = ["hydra.run.dir"] if hydra.run.dir != "." else []
         _check_resume([*_written(hydra.overrides.task), *moved])
-    config = validate(OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True))
+    raw: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True)
+    if raw.get("model") is not None:
+        raw |= _of_model(str(raw["model"]), raw["task"], hydra)
+    config = validate(raw)
     if config.resume is not None:
         return config
     return config.model_copy(update={"output": _run_folder(config.output, hydra)})
+
+
+def _of_model(model: str, task: str, hydra: Any) -> dict[str, Any]:
+    """Return the keys that follow from `model`, after checking that no other says otherwise.
+
+    Args:
+        model: as it was written.
+        task: that was composed.
+        hydra: Hydra's own section.
+    """
+    written = {re.split("[=@.]", o.lstrip("+~"))[0] for o in _written(hydra.overrides.task)}
+    chosen = hydra.runtime.choices
+    for group, usual in (("backbone", ("for_cpu", "for_gpu")), ("head", ("yolov10",))):
+        if group in written or chosen.get(group) not in usual:
+            raise ConfigError(
+                f"model={model}: is whole, with a backbone and a head of its own; give either "
+                f"model or {group}"
+            )
+    try:
+        found = find_model(model)
+        own = task_of(found)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    if "task" in written and task != own:
+        raise ConfigError(f"task={task}: model={model} is for task={own}; leave task out")
+    return {"model": str(found), "task": own, "backbone": None, "head": None}
 
 
 class CheckFirst(Callback):

@@ -21,6 +21,9 @@ from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
 #: Largest seed that NumPy takes.
 MAX_SEED = 2**32 - 1
 
+#: Tasks that a detector of a backbone and a head can have.
+BUILT = ("detect", "classify")
+
 #: Config groups: chosen whole, as in backbone=efficientnetv2_s.
 GROUPS = {
     "experiment": "A whole recipe, added with a plus: +experiment=yolov10_efficientnetv2.",
@@ -35,8 +38,9 @@ GROUPS = {
 class Stages(Section):
     """What is trained, when, at which image size."""
 
-    task: Literal["detect", "classify"] = Field(
-        description="detect, or classify: the same schedule for an image classifier."
+    task: Literal["detect", "classify", "segment", "pose", "obb", "semantic"] = Field(
+        description="detect, or classify: the same schedule for an image classifier. Taken from "
+        "model=FILE, which may also be to segment, for pose, obb or semantic."
     )
     data: Text = Field(
         description="Data set: digits, or for classify blur (both embedded); or the path of an "
@@ -137,8 +141,13 @@ class Config(Strengths):
     workers: int = Field(
         ge=0, le=1024, description="Loader processes; on a CPU Ultralytics uses none."
     )
-    backbone: Backbone
-    head: Head
+    model: Text | None = Field(
+        None,
+        description="A model as it is, in place of backbone and head: weights of Ultralytics or a "
+        "model yaml, such as yolo11n.pt or yolo11n-seg.yaml. Nothing is fetched.",
+    )
+    backbone: Backbone | None = None
+    head: Head | None = None
     output: Text | None = Field(None, description="Run folder; a fresh one under runs/ when null.")
     resume: Text | None = Field(
         None, description="Run folder (or its last.pt) to continue after an interruption."
@@ -170,6 +179,7 @@ class Config(Strengths):
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Config:
+        self._check_detector()
         self.schedule()
         check_train_arguments(self.train)
         if self.price_per_hour is not None and not self.probes:
@@ -180,6 +190,19 @@ class Config(Strengths):
         if self.task == "classify" and self.cache == "encoded":
             raise ConfigError("cache=encoded: for detectors only; use disk, or null")
         return self
+
+    def _check_detector(self) -> None:
+        parts = {"backbone": self.backbone, "head": self.head}
+        for name, part in parts.items():
+            if self.model is not None and part is not None:
+                raise ConfigError(f"model={self.model}: has a {name} already; leave {name} out")
+            if self.model is None and part is None:
+                raise ConfigError(f"{name}: missing; give {name}=NAME, or model=FILE")
+        if self.model is None and self.task not in BUILT:
+            raise ConfigError(
+                f"task={self.task}: needs model=FILE, which the task is taken from; without one it "
+                f"is {' or '.join(BUILT)}"
+            )
 
     @property
     def probes(self) -> bool:

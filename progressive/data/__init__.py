@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 #: What a user gives to train on their own data, by task.
-_OWN = {"detect": "the path of a data.yaml", "classify": "a folder with train/ and val/"}
+_OWN = {"classify": "a folder with train/ and val/"}
+_YAML = "the path of a data.yaml"
 
 
 def check(data: str, task: str) -> DatasetInfo | None:
@@ -38,7 +39,7 @@ def check(data: str, task: str) -> DatasetInfo | None:
 
     Args:
         data: name of an embedded data set, path of a data yaml, or (for classify) path of a folder.
-        task: 'detect' or 'classify'.
+        task: 'detect', 'classify', 'segment', 'pose', 'obb' or 'semantic'.
 
     Returns:
         What is known about the data set. None for an embedded one, which may not exist yet.
@@ -47,13 +48,13 @@ def check(data: str, task: str) -> DatasetInfo | None:
         DatasetError: there is no such data set, it is for another task, or it cannot be used for
             training.
     """
-    embedded = embedded_names(task)
+    embedded, own = embedded_names(task), _OWN.get(task, _YAML)
     if data in embedded:
         return None
     if data in EMBEDDED:
         raise DatasetError(
-            f"data: {shown(data)} is for task={EMBEDDED[data].task}; "
-            f"for task={task} use {' or '.join(embedded)}, or {_OWN[task]}"
+            f"data: {shown(data)} is for task={EMBEDDED[data].task}; for task={task} use "
+            f"{', or '.join([*embedded, own])}"
         )
     refuse_remote(data)
     path = Path(data).expanduser()
@@ -63,9 +64,9 @@ def check(data: str, task: str) -> DatasetInfo | None:
         hint = f"; did you mean {close!r}?" if close else did_you_mean(path.absolute())
         raise DatasetError(
             f"data: {shown(data)} is neither a {'folder' if task == 'classify' else 'file'} nor "
-            f"an embedded data set ({', '.join(embedded)}){hint or f'; give {_OWN[task]}'}"
+            f"an embedded data set ({', '.join(embedded or EMBEDDED)}){hint or f'; give {own}'}"
         )
-    return check_image_folder(path) if task == "classify" else check_dataset(path)
+    return check_image_folder(path) if task == "classify" else check_dataset(path, task)
 
 
 def resolve(data: str, task: str) -> DatasetInfo:

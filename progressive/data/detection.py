@@ -37,6 +37,7 @@ class DatasetInfo:
         names: class names by class index.
         train_images: number of training images.
         val_images: number of validation images.
+        channels: of the images, 3 unless the data yaml says otherwise.
     """
 
     source: Path
@@ -44,14 +45,19 @@ class DatasetInfo:
     names: tuple[str, ...]
     train_images: int
     val_images: int
+    channels: int = 3
 
 
-def check_dataset(path: str | Path) -> DatasetInfo:
-    """Check an Ultralytics detection `data.yaml` and the files it points to.
+def check_dataset(path: str | Path, task: str = "detect") -> DatasetInfo:
+    """Check an Ultralytics `data.yaml` and the files it points to.
 
     A relative `path` in it is looked up in the folder of the yaml first, then in the working
     folder. Ultralytics looks in the working folder only; see `progressive.data.pin`. Nothing is
     written or downloaded.
+
+    Args:
+        path: of the yaml.
+        task: that it is for: detect, segment, pose, obb or semantic.
 
     Raises:
         DatasetError: something would stop the training, or make it download or execute something.
@@ -60,13 +66,17 @@ def check_dataset(path: str | Path) -> DatasetInfo:
         file = _yaml_file(path)
         data = read_yaml(file)
         names = _names(file, data)
+        channels = _channels(file, data.get("channels", 3))
         root = dataset_root(file, data)
-        train, val = (_count_split(file, data, root, field) for field in ("train", "val"))
+        if task == "pose":
+            _check_keypoints(file, data.get("kpt_shape"))
+        labels = _labels(data, task)
+        train, val = (_count_split(file, data, root, field, labels) for field in ("train", "val"))
         test: list[str] = []
         with suppress(DatasetError):  # it may be missing, unless train.split chooses it
             test = split_images(file, data, root, "test")
-        _refuse_code(test)
-        return DatasetInfo(file, root, names, train, val)
+        _refuse_code(test, labels)
+        return DatasetInfo(file, root, names, train, val, channels)
 
 
 def refuse_remote(value: str) -> None:
@@ -146,6 +156,13 @@ def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
     return listed
 
 
+def _channels(file: Path, value: object) -> int:
+    """Return `channels`, which Ultralytics takes as it is."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise complaint(file, "channels", f"{shown(value)} must be a whole number, 1 or more")
+    return value
+
+
 def _class_count(file: Path, value: object) -> int:
     """Return `nc` as an integer. As in Ultralytics, '10' and 10.0 are accepted too."""
     try:
@@ -182,17 +199,28 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _count_split(file: Path, data: dict[str, Any], root: Path, field: str) -> int:
+def _check_keypoints(file: Path, shape: object) -> None:
+    """Raise DatasetError unless this is a number of keypoints and 2 or 3 values for each."""
+    right = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
+    if not right or shape[0] < 1 or shape[1] not in (2, 3):  # type: ignore[index]
+        problem = f"{shown(shape)} must be [keypoints, 2 or 3] for task=pose"
+        raise complaint(file, "kpt_shape", problem)
+
+
+def _count_split(
+    file: Path, data: dict[str, Any], root: Path, field: str, labels: tuple[str, str]
+) -> int:
     """Return the number of images of a split, after checking that at least one has labels."""
     images = split_images(file, data, root, field)
     # Stops at the first label found, so a large data set takes no longer than a small one.
-    if not any(Path(label_path(image)).is_file() for image in images):
+    if not any(Path(label_path(image, *labels)).is_file() for image in images):
+        kind = "mask" if labels[1] == ".png" else "label"
         problem = (
-            f"{shown(_entry(data, field))} has {len(images)} images and no label; "
-            f"expected for example '{label_path(images[0])}'"
+            f"{shown(_entry(data, field))} has {len(images)} images and no {kind}; "
+            f"expected for example '{label_path(images[0], *labels)}'"
         )
         raise complaint(file, field, problem)
-    _refuse_code(images)
+    _refuse_code(images, labels)
     return len(images)
 
 
@@ -222,12 +250,19 @@ def _entry(data: dict[str, Any], field: str) -> Any:
     return data.get(field)
 
 
-def _refuse_code(images: list[str]) -> None:
+def _labels(data: dict[str, Any], task: str) -> tuple[str, str]:
+    """Return folder and suffix of the labels: text, or for semantic the masks."""
+    if task == "semantic":
+        return str(data.get("masks_dir", "masks")), ".png"
+    return "labels", ".txt"
+
+
+def _refuse_code(images: list[str], labels: tuple[str, str]) -> None:
     """Refuse what lies beside images and would be unpickled: label caches and image caches."""
     # Find the folders first: a data set has many images but few folders.
     for folder in sorted({image.rpartition(os.sep)[0] for image in images}):
-        labels = Path(label_path(f"{folder}{os.sep}any.jpg")).parent
-        refuse_hostile_cache(labels.with_suffix(".cache"))
+        place = Path(label_path(f"{folder}{os.sep}any.jpg", *labels)).parent
+        refuse_hostile_cache(place.with_suffix(".cache"))
         refuse_hostile_arrays(Path(folder))
 
 

@@ -103,13 +103,13 @@ def split_images(file: Path, data: dict[str, Any], root: Path, field: str) -> li
     ]
 
 
-def label_path(image: str) -> str:
+def label_path(image: str, folder: str = "labels", suffix: str = ".txt") -> str:
     """Return the path where Ultralytics looks for the labels of an image.
 
-    The last folder named 'images' is replaced by 'labels', and the suffix by '.txt'.
+    The last folder named 'images' is replaced by `folder`, and the suffix by `suffix`.
     """
-    swapped = f"{os.sep}labels{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
-    return f"{swapped.rsplit('.', 1)[0]}.txt"
+    swapped = f"{os.sep}{folder}{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
+    return f"{swapped.rsplit('.', 1)[0]}{suffix}"
 
 
 def _is_image(name: str) -> bool:

@@ -24,6 +24,7 @@ def assemble(
     classes: Classes,
     task: str,
     seed: int | None,
+    channels: int = 3,
 ) -> YOLO | RTDETR:
     """Build a model from its yaml. Ultralytics accepts a yaml as a file only.
 
@@ -35,11 +36,14 @@ def assemble(
         classes: the number of classes, or their names.
         task: 'detect' or 'classify'.
         seed: seed of the initial weights; None to use PyTorch's random state.
+        channels: of the images.
 
     Raises:
-        InputError: `classes` is 0, or the names are not numbered from 0.
+        InputError: `classes` is 0, the names are not numbered from 0, or there is no channel.
     """
     names = class_names(classes)
+    if channels < 1:
+        raise InputError(f"channels={channels}: must be at least 1")
     with (
         TemporaryDirectory() as folder,
         # Models are built on the CPU. PyTorch's random state is restored afterwards.
@@ -50,6 +54,10 @@ def assemble(
         path = Path(folder) / f"{stem}.yaml"
         YAML.save(path, {**model_yaml, "nc": len(names)})
         model = RTDETR(path) if stem.startswith("rtdetr") else YOLO(path, task=task)
+        if channels != 3:  # which YOLO() always builds
+            colour = model.model
+            model.model = type(colour)(colour.yaml, ch=channels, verbose=False)
+            model.model.args, model.model.task = colour.args, colour.task
     # Ultralytics does not know scale b and the scales of RT-DETR. Without `scale`, it would guess
     # whenever train() builds the model again. Export writes its files next to `yaml_file`, so this
     # must not name the deleted folder.

@@ -8,6 +8,7 @@ further training and export too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,8 +35,10 @@ class TimmBackbone(nn.Module):
         model: name of a timm model that has feature maps at strides 8, 16 and 32.
         channel_multiplier: passed to timm unless None.
         depth_multiplier: passed to timm unless None.
+        images: channels of the images, a number or, from Ultralytics' model parser, a list of one.
 
     Attributes:
+        image_channels: what the first layer takes: 3 for grey images too, else those of the images.
         channels: channels of the three maps.
         channels_by_stride: channels of all maps that the model can return, by stride.
 
@@ -43,6 +46,7 @@ class TimmBackbone(nn.Module):
         InputError: timm does not know the model, or it cannot be used here; see `find_features`.
     """
 
+    image_channels = 3  # of a checkpoint from before there were others
     mean: torch.Tensor
     std: torch.Tensor
 
@@ -51,13 +55,15 @@ class TimmBackbone(nn.Module):
         model: str,
         channel_multiplier: float | None = None,
         depth_multiplier: float | None = None,
+        images: int | Sequence[int] = 3,
     ) -> None:
         super().__init__()
+        self.image_channels = taken_channels(images)
         given = {"channel_multiplier": channel_multiplier, "depth_multiplier": depth_multiplier}
         features = find_features(model, *((k, v) for k, v in given.items() if v is not None))
         self.channels = features.channels
         self.channels_by_stride = dict(features.channels_by_stride)
-        self.body = features.build()
+        self.body = features.build(self.image_channels)
         keep_batch_norm(self.body)
         for layer in self.body.modules():
             if isinstance(layer, DropPath):
@@ -65,7 +71,9 @@ class TimmBackbone(nn.Module):
                 layer.drop_prob = 0.0
         config: Any = self.body.pretrained_cfg
         for name in ("mean", "std"):
-            value = torch.tensor(config[name]).view(1, 3, 1, 1)
+            # As timm repeats the weights of the first layer for more channels.
+            values = [config[name][i % 3] for i in range(self.image_channels)]
+            value = torch.tensor(values).view(1, -1, 1, 1)
             self.register_buffer(name, value, persistent=False)
         self.channel_dropout = nn.Dropout2d(p=0.0)
 
@@ -73,14 +81,20 @@ class TimmBackbone(nn.Module):
         """Extract features.
 
         Args:
-            images: (B, 3, H, W) RGB in 0..1, H and W multiples of 32. (B, 1, H, W) is a grey image;
-                subtracting the mean expands it to three channels.
+            images: (B, C, H, W) in 0..1, RGB if C is 3, H and W multiples of 32. (B, 1, H, W) is a
+                grey image; subtracting the mean expands it to three channels.
 
         Returns:
             Feature maps (B, C, H/s, W/s) for s = 8, 16, 32.
         """
         features = self.body((images - self.mean) / self.std)
         return [self.channel_dropout(feature) for feature in features]
+
+
+def taken_channels(images: int | Sequence[int]) -> int:
+    """Return how many channels the first layer of a backbone takes; grey images are expanded."""
+    channels = images if isinstance(images, int) else images[0]
+    return 3 if channels == 1 else channels
 
 
 # The model parser finds classes in the globals of its own module; there is no other registry.

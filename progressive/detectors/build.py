@@ -26,6 +26,7 @@ def build_detector(
     weights: Path | None = None,
     classes: Classes = 80,
     seed: int | None = None,
+    channels: int = 3,
 ) -> YOLO | RTDETR:
     """Build a detector whose `train`, `val`, `predict`, `save` and `export` are Ultralytics' own.
 
@@ -45,6 +46,8 @@ def build_detector(
         classes: the number of classes, or their names. They must be those of the data set for the
             training; if the number differs, the trainer builds a new head.
         seed: makes the initial weights reproducible. PyTorch's random state does not change.
+        channels: of the images, as in the data yaml. A trainer adapts a detector of three to its
+            data by itself, but then begins with random weights in the first layer.
 
     Returns:
         An `RTDETR` for the head rtdetr, a `YOLO` for all others. Its `train` builds the model again
@@ -62,7 +65,8 @@ def build_detector(
     state = initial_weights(spec, pretrained, weights, width, depth)
     model_yaml = graft(head, scale, layer, layer_channels(layer))
     stem = f"{head}{scale}"
-    detector = assemble(model_yaml, stem, f"{stem}-{backbone}.yaml", classes, "detect", seed)
+    name = f"{stem}-{backbone}.yaml"
+    detector = assemble(model_yaml, stem, name, classes, "detect", seed, channels)
     if state is not None:
         load_weights(detector.model.model[0].body, *state, spec.timm)
     return detector

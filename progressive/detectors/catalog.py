@@ -63,7 +63,7 @@ class BackboneSpec:
                 f"{', '.join(VARIANTS)}"
             )
         if width == 1 and depth == 1:
-            return BackboneLayer("TimmBackbone", (self.timm,))
+            return BackboneLayer("TimmBackbone", (self.timm, None, None))
         if not self.scalable:
             raise InputError(
                 f"width={width}, depth={depth}: {self.timm} has no fractions of width or depth; "
@@ -102,8 +102,7 @@ class DesignSpec:
         """
         check_fractions(width, depth)
         check_variant(self.design, variant)
-        given = () if variant is None else (variant,)
-        return BackboneLayer("GradientPathBackbone", (self.design, width, depth, *given))
+        return BackboneLayer("GradientPathBackbone", (self.design, width, depth, variant))
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ class BackboneLayer:
 
     Attributes:
         module: name of a class that is registered with the model parser.
-        args: arguments of the class, strings and numbers.
+        args: all arguments of the class but the last, which is the number of channels of images:
+            strings, numbers and None.
     """
 
     module: str

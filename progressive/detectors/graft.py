@@ -70,7 +70,8 @@ def backbone_layers(backbone: BackboneLayer, channels: tuple[int, int, int]) -> 
     """Return the first four layers of a model yaml: the backbone, and each of its three maps."""
     # parse_model evaluates strings as Python literals, so they are quoted: 3abc would be an error.
     # It assumes that a class it does not know keeps the number of channels. Index states them.
-    args = [repr(arg) if isinstance(arg, str) else arg for arg in backbone.args]
+    # For the text ch it puts in a list with the number of channels of the images.
+    args = [repr(arg) if isinstance(arg, str) else arg for arg in backbone.args] + ["ch"]
     maps = [[0, 1, "Index", [count, i]] for i, count in enumerate(channels)]
     return [[-1, 1, backbone.module, args], *maps]
 

@@ -52,9 +52,10 @@ class Features:
     channels: tuple[int, int, int]
     channels_by_stride: Mapping[int, int]
 
-    def build(self) -> nn.Module:
-        """Build the model with random weights."""
-        return _create(self.model, **self.options)
+    def build(self, images: int = 3) -> nn.Module:
+        """Build the model with random weights, for images of so many channels."""
+        options = self.options if images == 3 else {**self.options, "in_chans": images}
+        return _create(self.model, **options)
 
 
 @cache

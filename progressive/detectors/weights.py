@@ -7,6 +7,7 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.models import adapt_input_conv
 from torch import nn
 from ultralytics.utils import LOGGER
 
@@ -36,6 +37,9 @@ def load_weights(
 ) -> None:
     """Copy a state dict, of features or of the whole classifier, into a backbone.
 
+    If the backbone takes images of other channels, the weights of its first layer are repeated and
+    scaled as timm does it.
+
     Args:
         body: the backbone, built by timm with `features_only`, or a gradient-path design.
         state: parameters and buffers by name. Those that only the classifier has are ignored.
@@ -46,7 +50,7 @@ def load_weights(
         WeightsError: a key is missing or unknown, or its tensor has another shape.
     """
     wanted = body.state_dict()
-    given = _as_features(state, wanted, model)
+    given = _for_channels(_as_features(state, wanted, model), wanted)
     # BatchNorm's counter of batches is not a weight, and many published files do not contain it.
     needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
     faults = {
@@ -82,6 +86,18 @@ def _as_features(
         if name in wanted or key not in classifier:
             given[name] = value
     return given
+
+
+def _for_channels(
+    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Fit the first layer's weights, for three channels, to those that the backbone takes."""
+    fitted = dict(given)
+    for key, value in given.items():
+        target = wanted.get(key)
+        if value.ndim == 4 and value.shape[1] == 3 and target is not None and target.ndim == 4:
+            fitted[key] = adapt_input_conv(target.shape[1], value)
+    return fitted
 
 
 def _plain(key: str) -> str:

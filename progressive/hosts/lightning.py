@@ -10,11 +10,13 @@ with what that stage says, whenever its `train_dataloader()` is called. What eac
     trainer.fit(...)
         setup                       refuse settings under which a schedule cannot hold; first stage
         on_load_checkpoint          stage of the resumed epoch
-        on_fit_start                refuse a model without the layers the schedule needs
+        on_fit_start                refuse a model without the layers the schedule needs, and
+                                    loaders that do not change with the stage
         (train_dataloader)
         on_train_start              stage of the epoch that really comes first
         for epoch in epochs:
             (train_dataloader, if a new stage begins)
+            on_train_epoch_start    early stopping waits for the last stage
             for batch in loader:
                 on_train_batch_start    end of the reload
             (validation)
@@ -23,12 +25,15 @@ with what that stage says, whenever its `train_dataloader()` is called. What eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torch.utils._pytree import tree_leaves
+
 from progressive.errors import InputError
+from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
@@ -36,21 +41,28 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
 
-def _base(name: str) -> Any:
-    """Return a class that derives from Lightning's class `name`, under either import name.
+def _classes(name: str, module: str = "") -> tuple[Any, ...]:
+    """Return Lightning's class `name` under every import name that is installed.
 
     `lightning.pytorch` and `pytorch_lightning` are the same code but not the same classes, and
-    a trainer accepts those of its own package only. So derive from all that are installed.
+    a trainer accepts those of its own package only.
     """
     packages = {"lightning": "lightning.pytorch", "pytorch_lightning": "pytorch_lightning"}
-    modules = [module for package, module in packages.items() if find_spec(package)]
-    if not modules:
+    found = [path for package, path in packages.items() if find_spec(package)]
+    if not found:
         raise ImportError("Lightning is missing: pip install 'progressive-learning[lightning]'")
-    return type(name, tuple(getattr(import_module(module), name) for module in modules), {})
+    return tuple(getattr(import_module(f"{path}{module}"), name) for path in found)
 
 
-_Callback: Any = _base("Callback")
-_LightningDataModule: Any = _base("LightningDataModule")
+_Callback: Any = type("Callback", _classes("Callback"), {})
+_LightningDataModule: Any = type("LightningDataModule", _classes("LightningDataModule"), {})
+_EARLY_STOPPING = _classes("EarlyStopping", ".callbacks")
+
+
+SAME_LOADER = (
+    "train_dataloader() returned the loader of the stage before: it must make a new one at every "
+    "call, since running workers never see a change of their data set"
+)
 
 
 class TakesTrainingStage(Protocol):
@@ -67,6 +79,10 @@ class ProgressiveCallback(_Callback):
     `set_training_stage`; a LightningModule beside a data module is told as well if it has that
     method. Loaders are rebuilt at boundaries only, the one of validation never. If the schedule has
     dropout or drop path, the rates of the model's layers are set; otherwise they are left alone.
+    The patience of `EarlyStopping` counts from the last stage on.
+
+    Before training, the maker of the loaders is asked for the loader of every stage, to find out
+    that there is one; none of these is iterated.
 
     Args:
         schedule: what to train when; the trainer must have as many `max_epochs`.
@@ -96,9 +112,11 @@ class ProgressiveCallback(_Callback):
         if trainer.training:
             self._enter(trainer, pl_module, checkpoint["epoch"])
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Refuse a model without the layers that the schedule needs, be it in the last stage."""
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse, before training, a model or loaders that do for the first stage only."""
         apply_schedule(pl_module, self.schedule, self.schedule.stages[-1])
+        if not trainer.fast_dev_run:  # which stays in the first stage
+            self._refuse_loaders(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the stage again: only now does Lightning know which epoch comes first.
@@ -110,6 +128,15 @@ class ProgressiveCallback(_Callback):
             self._request_reload(trainer)
         else:
             self._begin(pl_module)
+        self._let_early_stopping_wait(trainer)  # some resumed runs skip the start of an epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Let early stopping wait for the last stage."""
+        self._let_early_stopping_wait(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Let early stopping wait; it may be asked several times in an epoch."""
+        self._let_early_stopping_wait(trainer)
 
     def on_train_batch_start(
         self,
@@ -122,10 +149,7 @@ class ProgressiveCallback(_Callback):
         if self._replaced_loader is None:
             return
         if id(trainer.train_dataloader) == self._replaced_loader:
-            raise InputError(
-                "train_dataloader() returned the loader of the stage before: it must make a new "
-                "one at every call, since running workers never see a change of their data set"
-            )
+            raise InputError(SAME_LOADER)
         self._end_reload(trainer)
         self._begin(pl_module)
 
@@ -151,6 +175,8 @@ class ProgressiveCallback(_Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the trainer as it was found; training may have stopped just before a reload."""
         self._end_reload(trainer)
+        for callback in _early_stopping(trainer):
+            callback.wait_count = max(callback.wait_count, 0)
 
     def _enter(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> bool:
         """Hand over the stage of `epoch`; return whether that is a change."""
@@ -162,6 +188,30 @@ class ProgressiveCallback(_Callback):
         for receiver in _receivers(trainer, pl_module):
             receiver.set_training_stage(stage)
         return True
+
+    def _refuse_loaders(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask for the loader of every stage, as training will, and compare neighbours."""
+        receivers, source = _receivers(trainer, pl_module), trainer.datamodule or pl_module
+        before: list[Any] = []
+        try:
+            for stage in self.schedule.stages:
+                for receiver in receivers:
+                    receiver.set_training_stage(stage)
+                loaders = list(_loaders(source.train_dataloader()))
+                if before and all(any(new is old for old in before) for new in loaders):
+                    raise InputError(SAME_LOADER)
+                before = loaders
+        finally:
+            assert self.stage is not None
+            for receiver in receivers:
+                receiver.set_training_stage(self.stage)
+
+    def _let_early_stopping_wait(self, trainer: Trainer) -> None:
+        if trainer.state.fn != "fit":
+            return
+        stage = self.schedule.at(min(trainer.current_epoch, self.schedule.epochs - 1))
+        for callback in _early_stopping(trainer):
+            callback.wait_count = patience_count(callback.wait_count, self.schedule, stage)
 
     def _request_reload(self, trainer: Trainer) -> None:
         """Have Lightning rebuild the training loader before the next epoch, and only then.
@@ -228,6 +278,15 @@ def _receivers(trainer: Trainer, pl_module: LightningModule) -> list[TakesTraini
     """Whom to tell the stage: data module and LightningModule, as far as they can take it."""
     candidates = (trainer.datamodule, pl_module)
     return [taker for taker in candidates if hasattr(taker, "set_training_stage")]
+
+
+def _early_stopping(trainer: Trainer) -> list[Any]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, _EARLY_STOPPING)]
+
+
+def _loaders(found: Any) -> Iterator[Any]:
+    """Yield every loader in what `train_dataloader` returned: one, or several in any collection."""
+    yield from tree_leaves(getattr(found, "iterables", found))  # Lightning's CombinedLoader
 
 
 def _refuse(schedule: ProgressiveSchedule, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -18,18 +18,27 @@ so a data set in a worker would not see a stage set on it later.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from progressive.errors import InputError
 from progressive.hosts.shared.detection import DETECTION_MIXUP_BETA, randaugment_detection
+from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
-from progressive.hosts.shared.samplers import ProgressiveSampler
+from progressive.hosts.shared.samplers import ProgressiveSampler, refuse_subset
+from progressive.hosts.shared.samples import as_image, cut_boxes, kind
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 
@@ -39,11 +48,18 @@ class ProgressiveCallback(TrainerCallback):
     Any other data set that reads `index.stage` will do as well. The stage is a function of the
     epoch, so a run that resumes from a checkpoint is in the right one from its first step.
 
+    Early stopping (`EarlyStoppingCallback`) waits for the last stage.
+
     Args:
         schedule: what to train when; its epochs must be the Trainer's `num_train_epochs`.
+
+    Raises:
+        InputError: from `attach` and `trainer.train`, where the schedule cannot hold.
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
+        if not isinstance(schedule, ProgressiveSchedule):
+            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
         self.schedule = schedule
         # Weak: in a cycle, the loaders' workers would be left to the garbage collector, which stops
         # them in an order that costs a timeout of 5 s each.
@@ -55,8 +71,15 @@ class ProgressiveCallback(TrainerCallback):
         """Add the callback to a trainer, whose log then shows every stage as it begins.
 
         Raises:
-            InputError: the trainer has one already.
+            InputError: the trainer has one already, or samples in a way that has no stages.
         """
+        # Its sampler is made, and reads samples, before training begins.
+        strategy = getattr(trainer.args, "train_sampling_strategy", "random")
+        if strategy in ("group_by_length", "batch_rebalance"):
+            raise InputError(
+                f"train_sampling_strategy={strategy}: reads all samples to measure them, before "
+                "any stage; images of a stage have one size, so leave it at random"
+            )
         if any(isinstance(other, type(self)) for other in trainer.callback_handler.callbacks):
             raise InputError("attach: this trainer already has a ProgressiveCallback")
         trainer.add_callback(self)
@@ -84,8 +107,8 @@ class ProgressiveCallback(TrainerCallback):
                 f"{self.schedule.epochs} epochs"
             )
         loader = kwargs["train_dataloader"]
-        if self.schedule.uses("mosaic") and isinstance(loader.dataset, DetectionDataset):
-            raise InputError("mosaic: DetectionDataset has none; leave it out of the schedule")
+        refuse_subset(loader.dataset)
+        _refuse_datasets(self.schedule, loader.dataset, self._trainer().eval_dataset)
         self._sampler = ProgressiveSampler(_sampler_of(loader), self.schedule)
         loader.set_sampler(self._sampler)
         self._applied = None
@@ -101,6 +124,7 @@ class ProgressiveCallback(TrainerCallback):
     ) -> None:
         """Tell the sampler the epoch; the Trainer does so too, but not in every set-up."""
         self._sampler.set_epoch(int(state.epoch or 0))
+        self._let_early_stopping_wait()
 
     def on_step_begin(
         self,
@@ -111,6 +135,7 @@ class ProgressiveCallback(TrainerCallback):
     ) -> None:
         """Bring the model to the stage its batches are of, and log a stage that begins."""
         stage = self._sampler.stage
+        self._let_early_stopping_wait()
         if stage == self._applied:
             return
         apply_schedule(kwargs["model"], self.schedule, stage)
@@ -123,20 +148,45 @@ class ProgressiveCallback(TrainerCallback):
             }
         )
 
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Leave the trainer as it was found."""
+        for callback in self._early_stopping():
+            count = callback.early_stopping_patience_counter
+            callback.early_stopping_patience_counter = max(count, 0)
+
+    def _let_early_stopping_wait(self) -> None:
+        # Before every step: an evaluation within an epoch may have set the count back to 0.
+        for callback in self._early_stopping():
+            callback.early_stopping_patience_counter = patience_count(
+                callback.early_stopping_patience_counter, self.schedule, self._sampler.stage
+            )
+
+    def _early_stopping(self) -> list[EarlyStoppingCallback]:
+        found = self._trainer().callback_handler.callbacks
+        return [callback for callback in found if isinstance(callback, EarlyStoppingCallback)]
+
 
 class DetectionDataset(Dataset[dict[str, Any]]):
     """Samples as an image processor makes them, of the stage that comes with the index.
 
     Args:
         samples: `samples[i]` is an image, uint8 RGB (H, W, 3); its boxes, (N, 4) with x_min,
-            y_min, x_max, y_max in pixels; and their classes, integers (N,).
+            y_min, x_max, y_max in pixels; and their classes, integers (N,): arrays, tensors or
+            lists. Boxes are cut to the image, and those of which nothing is left are dropped.
         image_processor: of an object detection model. Its size is the final one and must be
             square, `{"height": 640, "width": 640}`, so that images of a batch can be stacked.
         train: follow the stages; False means the final size and no augmentation, as evaluation
             needs in every stage.
 
     Raises:
-        InputError: the processor's size is not square; on access, an index without a stage.
+        InputError: the processor's size is not square; on access, an index without a stage or a
+            sample of another type or shape.
     """
 
     def __init__(self, samples: Sequence[Any], image_processor: Any, *, train: bool = True) -> None:
@@ -161,8 +211,9 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         stage = getattr(index, "stage", None)
         if stage is None:
             raise InputError(
-                f"index={index}: carries no stage; attach a ProgressiveCallback to the trainer, "
-                "or build a data set to evaluate on with train=False"
+                f"index={index}: carries no stage: attach a ProgressiveCallback to the trainer, "
+                "put a Subset inside as DetectionDataset(Subset(...)), or build a data set to "
+                "evaluate on with train=False"
             )
         item = self._processed(index, stage.image_size, stage.randaugment_magnitude)
         if torch.rand(()) < stage.mixup:
@@ -173,7 +224,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         return item
 
     def _processed(self, index: int, side: int, magnitude: float) -> dict[str, Any]:
-        image, boxes, labels = self.samples[int(index)]
+        image, boxes, labels = self._sample(int(index))
         size = {"height": side, "width": side}
         if magnitude > 0:
             # Made small first: augmenting gets cheaper with the size, and the processor, which is
@@ -190,6 +241,25 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         )
         return {"pixel_values": out["pixel_values"][0], "labels": dict(out["labels"][0])}
 
+    def _sample(self, index: int) -> tuple[Any, Any, list[int]]:
+        """Return an image, its boxes cut to it and their classes, whatever types they come in."""
+        sample = self.samples[index]
+        if not isinstance(sample, (tuple, list)) or len(sample) != 3:
+            raise InputError(
+                f"samples[{index}]: must be an image, its boxes and their classes, got "
+                f"{kind(sample)}"
+            )
+        image, boxes, labels = sample
+        try:
+            pixels = as_image(image)
+            if pixels.shape[2:] != (3,):
+                raise InputError(f"image: must be RGB, (H, W, 3), got {kind(pixels)}")
+            boxes, labels, _ = cut_boxes(boxes, labels, *pixels.shape[:2])
+            return pixels, boxes, [int(label) for label in labels]
+        except (TypeError, ValueError) as error:
+            said = error if isinstance(error, InputError) else "classes must be whole numbers"
+            raise InputError(f"samples[{index}]: {said}") from None
+
 
 def collate_detection(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Make a batch: `pixel_values` (B, 3, S, S) and a list of `labels`."""
@@ -197,6 +267,38 @@ def collate_detection(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "pixel_values": torch.stack([item["pixel_values"] for item in items]),
         "labels": [item["labels"] for item in items],
     }
+
+
+def _refuse_datasets(schedule: ProgressiveSchedule, train: Any, evaluation: Any) -> None:
+    """Raise InputError for data sets that do not fit the schedule or the other's purpose."""
+    held_out = evaluation.values() if isinstance(evaluation, dict) else [evaluation]
+    kinds = {
+        "train_dataset": (True, list(_detection_datasets(train))),
+        "eval_dataset": (False, [part for each in held_out for part in _detection_datasets(each)]),
+    }
+    for name, (training, datasets) in kinds.items():
+        for dataset in datasets:
+            if dataset.train != training:
+                why = "would not follow the stages" if training else "would be of a stage"
+                raise InputError(f"{name}: {why}; build it with train={training}")
+            if dataset.image_size != schedule.image_size:
+                raise InputError(
+                    f"image_processor.size={dataset.image_size} in {name}: the schedule ends at "
+                    f"{schedule.image_size}; give both the same"
+                )
+    if schedule.uses("mosaic") and kinds["train_dataset"][1]:
+        raise InputError("mosaic: DetectionDataset has none; leave it out of the schedule")
+
+
+def _detection_datasets(dataset: Any) -> Iterator[DetectionDataset]:
+    """Yield every `DetectionDataset` in a data set."""
+    if isinstance(dataset, DetectionDataset):
+        yield dataset
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from _detection_datasets(part)
+    elif isinstance(dataset, Subset):
+        yield from _detection_datasets(dataset.dataset)
 
 
 def _sampler_of(loader: Any) -> Any:

@@ -57,6 +57,8 @@ def subtitle(run: Run) -> str:
             f"data {Path(str(get('data'))).name}",
             *parts,
         ]
+    elif get("model"):
+        parts = [Path(str(get("model"))).name, f"data {Path(str(get('data'))).name}", *parts]
     return ", ".join(parts)
 
 

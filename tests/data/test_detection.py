@@ -34,6 +34,11 @@ def test_accepts_a_plain_data_set(make: Make) -> None:
     assert (info.train_images, info.val_images) == (1, 1)
 
 
+def test_channels_are_three_unless_given(make: Make) -> None:
+    assert check_dataset(make()).channels == 3
+    assert check_dataset(make(f"{SPLITS}names: [a]\nchannels: 10")).channels == 10
+
+
 @pytest.mark.skipif(not BCCD.exists(), reason="the BCCD data set is not here")
 def test_accepts_bccd() -> None:
     info = check_dataset(BCCD)
@@ -68,6 +73,10 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
         (SPLITS + "names: {cat: 0}", "names", "['cat'] as keys; must be the class indices"),
         (SPLITS + "names: [a, ]\nnc: 3", "nc", "3 but names lists 1 classes"),
         (SPLITS + "names:\n- a\n-\n", "names[1]", "None must be a name"),
+        (SPLITS + "names: [a]\nchannels: 0", "channels", "0 must be a whole number, 1 or more"),
+        (SPLITS + "names: [a]\nchannels: '4'", "channels", "'4' must be a whole number"),
+        (SPLITS + "names: [a]\nchannels: true", "channels", "True must be a whole number"),
+        (SPLITS + "names: [a]\nchannels:", "channels", "None must be a whole number"),
         (SPLITS + "nc: 1.5", "nc", "1.5 must be a whole number"),
         (SPLITS + "nc: 0", "nc", "0 must be a whole number, 1 or more"),
         (SPLITS + "nc: true", "nc", "True must be a whole number"),

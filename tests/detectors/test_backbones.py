@@ -5,9 +5,11 @@ import timm
 import torch
 from timm.layers import DropPath
 
+from progressive.detectors import build_detector
 from progressive.detectors.backbones import TimmBackbone
-from progressive.detectors.catalog import BackboneLayer
-from progressive.detectors.layers import layer_channels
+from progressive.detectors.catalog import BackboneLayer, backbone_spec
+from progressive.detectors.layers import CLASSES, layer_channels
+from progressive.errors import InputError
 from progressive.regularize import set_channel_dropout, set_drop_path
 
 
@@ -150,3 +152,54 @@ def test_drop_path_of_the_last_block_by_hand():
     last = backbone.body.blocks[-1][-1].drop_path
     assert last.drop_prob == pytest.approx(0.22)
     assert backbone.body.blocks[1][0].drop_path.drop_prob == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    "backbone", ["efficientnetv2_b0", "resnet50", "timm:resnet18", "darknet53", "elan"]
+)
+@pytest.mark.parametrize("channels", [2, 4, 10])
+def test_images_of_other_channels(backbone, channels):
+    layer = backbone_spec(backbone).layer()
+    with torch.device("meta"):
+        colour = CLASSES[layer.module](*layer.args)
+        other = CLASSES[layer.module](*layer.args, [channels])  # as the model parser gives it
+        maps = other(torch.zeros(1, channels, 64, 64))
+    assert [m.shape[1] for m in maps] == list(other.channels) == list(colour.channels)
+    first, *rest = (tuple(p.shape) for p in other.parameters())
+    usual, *others = (tuple(p.shape) for p in colour.parameters())
+    assert first == (usual[0], channels, *usual[2:])
+    assert rest == others
+
+
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_the_first_weights_of_other_channels_are_timms(channels, tmp_path):
+    torch.manual_seed(3)
+    state = timm.create_model("resnet18", num_classes=2).state_dict()
+    torch.save(state, tmp_path / "weights.pt")
+    detector = build_detector(
+        "yolov8",
+        "n",
+        "timm:resnet18",
+        weights=tmp_path / "weights.pt",
+        classes=2,
+        channels=channels,
+    )
+    found = detector.model.model[0].body.conv1.weight
+    expected = timm.create_model("resnet18", in_chans=channels, pretrained=False).conv1.weight
+    assert found.shape == expected.shape
+    by_hand = torch.stack([state["conv1.weight"][:, i % 3] for i in range(channels)], 1)
+    torch.testing.assert_close(found, by_hand * 3 / channels)
+    assert detector.model.yaml["channels"] == channels
+    assert detector.model.names == {0: "0", 1: "1"}
+
+
+def test_rtdetr_takes_the_channels_of_the_data():
+    detector = build_detector("rtdetr", "l", width=0.25, depth=0.25, classes=2, channels=4)
+    with torch.no_grad():
+        found = detector.model.eval()(torch.zeros(1, 4, 64, 64))
+    assert found[0].shape[0] == 1
+
+
+def test_a_detector_without_channels_is_refused():
+    with pytest.raises(InputError, match="channels=0: must be at least 1"):
+        build_detector(channels=0)

@@ -12,7 +12,7 @@ from progressive.detectors.graft import backbone_strides, graft, load_yaml
 
 LAYER = BackboneLayer("TimmBackbone", ("3abc", 0.5, 0.5))
 FRONT = [
-    [-1, 1, "TimmBackbone", ["'3abc'", 0.5, 0.5]],
+    [-1, 1, "TimmBackbone", ["'3abc'", 0.5, 0.5, "ch"]],
     [0, 1, "Index", [24, 0]],
     [0, 1, "Index", [56, 1]],
     [0, 1, "Index", [96, 2]],

@@ -13,10 +13,13 @@ import torch
 from torch import nn
 from torch.utils.data import (
     BatchSampler,
+    ConcatDataset,
     DataLoader,
     Dataset,
     DistributedSampler,
+    RandomSampler,
     SequentialSampler,
+    Subset,
 )
 
 from progressive.data.samples import YoloSamples
@@ -142,6 +145,62 @@ def test_wrong_use_is_refused():
         ProgressiveBatchSampler(batch_sampler(), 4)
 
 
+@few_cores
+@pytest.mark.parametrize("kind", [int, np.int64, np.int32, torch.tensor], ids=str)
+def test_indices_of_every_type(kind):
+    class Order(SequentialSampler):
+        def __iter__(self):
+            return (kind(index) for index in range(5))
+
+    plain = ProgressiveSampler(Order(range(5)), SCHEDULE)
+    plain.set_epoch(3)
+    assert [(index, index.stage.index) for index in plain] == [(i, 1) for i in range(5)]
+    batches = ProgressiveBatchSampler(BatchSampler(Order(range(5)), 2, False), SCHEDULE)
+    loader = DataLoader(Report(), batch_sampler=batches)
+    batches.set_epoch(0)
+    assert [len(sizes) for sizes, _ in loader] == [2, 2, 1]
+    for batch in (torch.tensor([3]), np.array([3]), (3,)):
+        of_one = ProgressiveBatchSampler([batch], SCHEDULE)
+        of_one.set_epoch(0)
+        assert list(of_one) == [[3]]
+    single = ProgressiveBatchSampler(Order(range(5)), SCHEDULE)
+    single.set_epoch(0)
+    with pytest.raises(InputError, match="Order yields single indices; wrap it"):
+        next(iter(single))
+
+
+@pytest.mark.parametrize("index", ["a", 2.5, None, (1, 2)])
+def test_what_is_no_index_is_refused(index):
+    for kind, sampler in ((ProgressiveSampler, [index]), (ProgressiveBatchSampler, [[index]])):
+        staged = kind(sampler, SCHEDULE)
+        staged.set_epoch(0)
+        with pytest.raises(InputError, match=r"list yields .*; must be whole numbers"):
+            next(iter(staged))
+
+
+@few_cores
+def test_several_data_sets_in_one_keep_the_stage():
+    both = ConcatDataset([Report(), ConcatDataset([Report(), Report()])])
+    batches = ProgressiveBatchSampler(BatchSampler(SequentialSampler(both), 7, False), SCHEDULE)
+    loader = DataLoader(both, batch_sampler=batches)
+    for epoch in (0, 3):
+        stage = batches.set_epoch(epoch)
+        assert {int(size) for sizes, _ in loader for size in sizes} == {stage.image_size}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda part: BatchSampler(RandomSampler(part), 2, False),
+        lambda part: BatchSampler(DistributedSampler(part, 2, 0), 2, False),
+        lambda part: BatchSampler(SequentialSampler(ConcatDataset([Report(), part])), 2, False),
+    ],
+)
+def test_a_subset_around_the_staged_data_set_is_refused_at_once(around):
+    with pytest.raises(InputError, match="Subset: looks its index up in a list, which loses the"):
+        ProgressiveBatchSampler(around(Subset(Report(), [1, 2, 3])), SCHEDULE)
+
+
 class Functional(nn.Module):
     """Keeps its rate as a number, as DETR does."""
 
@@ -169,9 +228,9 @@ def test_a_rate_that_the_schedule_does_not_use_stays():
 
 
 def test_apply_schedule_refuses_rates_without_effect():
-    apply_schedule(nn.ReLU(), SCHEDULE, SCHEDULE.at(0))
-    with pytest.raises(InputError, match=r"dropout_rate=0\.2: the model has neither"):
-        apply_schedule(nn.ReLU(), SCHEDULE, SCHEDULE.at(3))
+    for epoch in (0, 3):  # in the first stage, whose rate is 0, already
+        with pytest.raises(InputError, match=r"dropout_rate=0\.2: the model has neither"):
+            apply_schedule(nn.ReLU(), SCHEDULE, SCHEDULE.at(epoch))
     schedule = ProgressiveSchedule.fixed(epochs=1, image_size=32, drop_path=0.1)
     with pytest.raises(InputError, match=r"drop_path_rate=0\.1: the model has no stochastic"):
         apply_schedule(nn.ReLU(), schedule, schedule.at(0))
@@ -183,7 +242,8 @@ def test_randaugment_moves_boxes_and_draws_from_torch():
     boxes, labels = np.array([[20.0, 20, 40, 40], [-5.0, 2, 9, 9]]), np.array([7, 3])
     same = randaugment_detection(image, boxes, labels, 0)
     assert same[0] is image
-    assert same[1] is boxes
+    assert same[1].tolist() == [[20, 20, 40, 40], [0, 2, 9, 9]]
+    assert same[2] is labels
 
     def run(seed):
         torch.manual_seed(seed)

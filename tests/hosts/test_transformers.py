@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
-from torch.utils.data import IterableDataset
+from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
 from progressive.data.samples import YoloSamples
 from progressive.errors import InputError
@@ -16,6 +19,7 @@ pytest.importorskip("transformers")
 from transformers import (
     DetrConfig,
     DetrForObjectDetection,
+    EarlyStoppingCallback,
     ResNetConfig,
     Trainer,
     TrainingArguments,
@@ -219,6 +223,12 @@ def test_wrong_use_is_refused(make_trainer):
     assert "num_train_epochs=3: the schedule has 4" in refusal(make_trainer(num_train_epochs=3)[0])
     assert "max_steps=5: stages end with epochs" in refusal(make_trainer(max_steps=5)[0])
     assert "index=" in refusal(make_trainer()[0], attach=False)
+    with pytest.raises(InputError, match="schedule=4: must be a ProgressiveSchedule"):
+        ProgressiveCallback(4)
+    for strategy in ("group_by_length", "batch_rebalance"):
+        trainer, _ = make_trainer(train_sampling_strategy=strategy)
+        with pytest.raises(InputError, match=f"train_sampling_strategy={strategy}: reads all"):
+            ProgressiveCallback(SCHEDULE).attach(trainer)
 
     trainer, _ = make_trainer()
     trainer.add_callback(ProgressiveCallback(SCHEDULE))
@@ -236,6 +246,126 @@ def test_wrong_use_is_refused(make_trainer):
     trainer, _ = make_trainer()
     trainer.train_dataset = Stream()
     assert "train_dataset: must have a length" in refusal(trainer)
+
+
+def make_data(samples, side, **options):
+    size = {"height": side, "width": side}
+    return DetectionDataset(samples, YolosImageProcessor(size=size, do_normalize=False), **options)
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "message"),
+    [
+        (lambda s: make_data(s, 96), None, "size=96 in train_dataset: the schedule ends at 64"),
+        (None, lambda s: make_data(s, 96, train=False), "size=96 in eval_dataset: the schedule"),
+        (
+            None,
+            lambda s: {
+                "a": make_data(s, 64, train=False),
+                "b": Subset(make_data(s, 32, train=False), [0]),
+            },
+            "size=32 in eval_dataset: the schedule ends at 64",
+        ),
+        (lambda s: make_data(s, 64, train=False), None, "train_dataset: would not follow the st"),
+        (
+            None,
+            lambda s: make_data(s, 64),
+            "eval_dataset: would be of a stage; build it with train",
+        ),
+        (lambda s: Subset(make_data(s, 64), [0, 1]), None, "Subset: looks its index up in a list"),
+        (
+            lambda s: ConcatDataset([make_data(s, 64), make_data(s, 96)]),
+            None,
+            "size=96 in train_dataset",
+        ),
+    ],
+)
+def test_data_sets_that_do_not_fit_are_refused_before_training(
+    make_trainer, samples, train, evaluation, message
+):
+    trainer, seen = make_trainer()
+    if train is not None:
+        trainer.train_dataset = train(samples)
+    if evaluation is not None:
+        trainer.eval_dataset = evaluation(samples)
+    ProgressiveCallback(SCHEDULE).attach(trainer)
+    with pytest.raises(InputError, match=message):
+        trainer.train()
+    assert seen == []
+
+
+def test_several_data_sets_in_one_follow_the_stages(make_trainer, samples):
+    trainer, seen = make_trainer()
+    few = DetectionDataset(Subset(samples, [0, 1, 2, 3]), trainer.train_dataset.image_processor)
+    trainer.train_dataset = ConcatDataset([few, few])
+    ProgressiveCallback(SCHEDULE).attach(trainer)
+    trainer.train()
+    assert sizes(seen) == [32] * 2 * 2 + [64] * 2 * 2
+
+
+@pytest.mark.parametrize(("patience", "steps"), [(1, 3 * STEPS), (2, 4 * STEPS)])
+def test_early_stopping_waits_for_the_last_stage(make_trainer, patience, steps):
+    trainer, seen = make_trainer(
+        eval_strategy="epoch",
+        learning_rate=0.0,  # so that nothing gets better
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+    )
+    ProgressiveCallback(SCHEDULE).attach(trainer)
+    stopping = EarlyStoppingCallback(early_stopping_patience=patience)
+    trainer.add_callback(stopping)
+    trainer.train()
+    assert sizes(seen) == ([32] * 2 * STEPS + [64] * 2 * STEPS)[:steps]
+    assert stopping.early_stopping_patience_counter >= 0
+
+
+IMAGE = np.full((40, 60, 3), 90, np.uint8)
+
+
+@pytest.mark.parametrize("stage", [SCHEDULE.at(0), SCHEDULE.at(3)], ids=["first", "last"])
+@pytest.mark.parametrize(
+    ("sample", "objects"),
+    [
+        ((IMAGE, [[10, 10, 40, 30]], [3]), 1),
+        ((IMAGE, torch.tensor([[10, 10, 40, 30]]), torch.tensor([3])), 1),
+        ((Image.fromarray(IMAGE), ((10, 10, 40, 30),), (3.0,)), 1),
+        ([IMAGE, np.array([[10, 10, 40, 30]]), np.array([3])], 1),
+        ((IMAGE, [], []), 0),
+        ((IMAGE, np.array([[70, 10, 80, 20], [5, 5, 5, 30], [20, 20, 10, 10]]), [1, 2, 3]), 0),
+        ((IMAGE, [[-10, -10, 100, 100], [10, 10, 10, 10]], [4, 5]), 1),
+    ],
+)
+def test_samples_of_every_type_at_every_magnitude(processor, sample, objects, stage):
+    torch.manual_seed(3)
+    plain = replace(stage, mixup=0.0)
+    item = DetectionDataset([sample], processor)[StagedIndex(0, plain)]
+    found = item["labels"]["boxes"]
+    assert found.shape[1:] == (4,)
+    assert len(found) == len(item["labels"]["class_labels"]) <= objects
+    if stage.randaugment_magnitude == 0:
+        assert len(found) == objects
+    evaluated = DetectionDataset([sample], processor, train=False)[np.int64(0)]["labels"]
+    assert len(evaluated["boxes"]) == objects
+    corners = torch.cat([found[:, :2] - found[:, 2:] / 2, found[:, :2] + found[:, 2:] / 2], 1)
+    assert ((corners > -1e-5) & (corners < 1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("stage", [SCHEDULE.at(0), SCHEDULE.at(3)], ids=["first", "last"])
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        ({"image": IMAGE}, r"samples\[0\]: must be an image, its boxes and their classes, got"),
+        ((IMAGE[..., 0], [], []), r"samples\[0\]: image: must be RGB, \(H, W, 3\), got ndarray"),
+        ((np.zeros((8, 8, 4), np.uint8), [], []), r"must be RGB, .* uint8 \(8, 8, 4\)"),
+        ((IMAGE / 255, [], []), r"samples\[0\]: image: must be a uint8 array"),
+        ((IMAGE, [[1, 2, 3, 4]], [1, 2]), r"samples\[0\]: labels=\[1, 2\]: must be one for each"),
+        ((IMAGE, [[1, 2, 3, 4]], ["cat"]), r"samples\[0\]: classes must be whole numbers"),
+        ((IMAGE, [1, 2, 3, 4], [1]), r"samples\[0\]: boxes: must be \(N, 4\)"),
+    ],
+)
+def test_samples_that_will_not_do_are_refused_in_the_first_stage(processor, sample, message, stage):
+    with pytest.raises(InputError, match=message):
+        DetectionDataset([sample], processor)[StagedIndex(0, stage)]
 
 
 def test_dataset_of_one_stage_and_for_evaluation(samples, processor):

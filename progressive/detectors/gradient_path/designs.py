@@ -13,6 +13,7 @@ from math import ceil
 
 import torch
 from torch import nn
+from ultralytics.nn.modules.conv import Conv
 
 from progressive.detectors.catalog import check_fractions, check_variant
 from progressive.detectors.gradient_path.layers import (
@@ -90,7 +91,11 @@ class Classifier(nn.Module):
 
 
 def build_features(
-    design: str, width: float = 1.0, depth: float = 1.0, variant: float | str | None = None
+    design: str,
+    width: float = 1.0,
+    depth: float = 1.0,
+    variant: float | str | None = None,
+    images: int = 3,
 ) -> Features:
     """Build the stages of a design.
 
@@ -99,6 +104,7 @@ def build_features(
         width: fraction of the channels, in (0, 1]; they are rounded to multiples of 8.
         depth: fraction of the blocks of each stage (in ELAN: of its stacks), in (0, 1]; rounded up.
         variant: what the paper varies in this design; see `gradient_path`.
+        images: channels of the images.
 
     Raises:
         InputError: the design is unknown, a fraction is out of range, or the design does not have
@@ -108,9 +114,19 @@ def build_features(
         raise InputError(f"design={design}: must be one of {', '.join(DESIGNS)}")
     check_fractions(width, depth)
     check_variant(design, variant)
-    if variant is None:
-        return DESIGNS[design](width, depth)
-    return DESIGNS[design](width, depth, variant)
+    given = () if variant is None else (variant,)
+    features = DESIGNS[design](width, depth, *given)
+    if images != 3:
+        first = next(layer for layer in features.modules() if isinstance(layer, Conv))
+        first.conv = nn.Conv2d(
+            images,
+            first.conv.out_channels,
+            first.conv.kernel_size,
+            first.conv.stride,
+            first.conv.padding,
+            bias=False,
+        )
+    return features
 
 
 def classifier(

@@ -23,29 +23,32 @@ def apply_schedule(model: nn.Module, schedule: ProgressiveSchedule, stage: Train
         stage: whose rates to set, from the next forward pass in training mode.
 
     Raises:
-        InputError: a rate is above 0 and the model has no layer to set it in.
+        InputError: the schedule uses a rate, be it in a later stage, and the model has no layer to
+            set it in.
     """
     if schedule.uses("dropout_rate"):
-        _set_dropout(model, stage.dropout_rate)
+        highest = max(stage.dropout_rate for stage in schedule.stages)
+        _set_dropout(model, stage.dropout_rate, highest)
     if schedule.uses("drop_path_rate"):
-        _set_drop_path(model, stage.drop_path_rate)
+        highest = max(stage.drop_path_rate for stage in schedule.stages)
+        _set_drop_path(model, stage.drop_path_rate, highest)
 
 
-def _set_dropout(model: nn.Module, rate: float) -> None:
+def _set_dropout(model: nn.Module, rate: float, highest: float) -> None:
     found = set_channel_dropout(model, rate) + set_dropout(model, rate)
     found += _set_functional_dropout(model, rate)
-    if rate > 0 and not found:
+    if not found:
         raise InputError(
-            f"dropout_rate={rate:g}: the model has neither nn.Dropout nor nn.Dropout2d; insert one "
-            "or leave dropout at 0 in the schedule"
+            f"dropout_rate={highest:g}: the model has neither nn.Dropout nor nn.Dropout2d; insert "
+            "one or leave dropout at 0 in the schedule"
         )
 
 
-def _set_drop_path(model: nn.Module, rate: float) -> None:
-    if not set_drop_path(model, rate) and rate > 0:
+def _set_drop_path(model: nn.Module, rate: float, highest: float) -> None:
+    if not set_drop_path(model, rate):
         raise InputError(
-            f"drop_path_rate={rate:g}: the model has no stochastic depth that can be set; build it "
-            "in and leave drop_path at 0 in the schedule"
+            f"drop_path_rate={highest:g}: the model has no stochastic depth that can be set; build "
+            "it in and leave drop_path at 0 in the schedule"
         )
 
 

@@ -8,10 +8,11 @@ grow stale, a batch is never mixed, and a boundary restarts nothing. (The idea i
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
-from torch.utils.data import Sampler
+from torch.utils.data import ConcatDataset, Sampler, Subset
 
 from progressive.errors import InputError
 from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -20,8 +21,9 @@ from progressive.schedule import ProgressiveSchedule, TrainingStage
 class StagedIndex(int):
     """An index into a data set, and the stage its sample is for.
 
-    Arithmetic gives a plain `int`: put `Subset` and `ConcatDataset`, which compute an index of
-    their own, inside of the data set that reads `index.stage`, not around it.
+    Adding to it and subtracting from it keep the stage, so a `ConcatDataset` may be around the data
+    set that reads `index.stage`. A `Subset` looks its index up in a list, which has no stages: put
+    it inside of that data set.
     """
 
     stage: TrainingStage
@@ -31,6 +33,12 @@ class StagedIndex(int):
         self = super().__new__(cls, index)
         self.stage = stage
         return self
+
+    def __add__(self, other: int) -> StagedIndex:
+        return StagedIndex(int(self) + int(other), self.stage)
+
+    def __sub__(self, other: int) -> StagedIndex:
+        return StagedIndex(int(self) - int(other), self.stage)
 
     def __getnewargs__(self) -> tuple[int, TrainingStage]:  # type: ignore[override]
         # How pickle makes the copy a worker receives; without it the stage would be missing.
@@ -43,11 +51,17 @@ class ProgressiveSampler(Sampler[Any]):
     Args:
         sampler: any sampler of indices; its own `set_epoch`, if it has one, is called along.
         schedule: which epoch belongs to which stage.
+
+    Raises:
+        InputError: this is no schedule, or the sampler is one of a `Subset`; while iterating, what
+            the sampler yields is no index.
     """
 
     def __init__(self, sampler: Any, schedule: ProgressiveSchedule) -> None:
         if not isinstance(schedule, ProgressiveSchedule):
             raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        for inner in _with_inner(sampler):
+            refuse_subset(getattr(inner, "data_source", getattr(inner, "dataset", None)))
         self.sampler = sampler
         self.schedule = schedule
         self.stage: TrainingStage | None = None
@@ -67,8 +81,7 @@ class ProgressiveSampler(Sampler[Any]):
         self.stage = self.schedule.at(epoch)
         self._epoch_is_set = True
         # A DistributedSampler, whose shuffling depends on the epoch, may sit in a batch sampler.
-        inner: Any
-        for inner in (self.sampler, getattr(self.sampler, "sampler", None)):
+        for inner in _with_inner(self.sampler):
             if hasattr(inner, "set_epoch"):
                 inner.set_epoch(epoch)
         return self.stage
@@ -79,7 +92,16 @@ class ProgressiveSampler(Sampler[Any]):
     def __iter__(self) -> Iterator[Any]:
         stage = self._stage_of_new_epoch()
         for index in self.sampler:
-            yield StagedIndex(index, stage)
+            yield self._staged(index, stage)
+
+    def _staged(self, index: Any, stage: TrainingStage) -> StagedIndex:
+        try:
+            return StagedIndex(operator.index(index), stage)  # an int of NumPy or a tensor as well
+        except TypeError:
+            raise InputError(
+                f"{type(self).__name__}: {type(self.sampler).__name__} yields {index!r}; must be "
+                "whole numbers"
+            ) from None
 
     def _stage_of_new_epoch(self) -> TrainingStage:
         if self.stage is None or not self._epoch_is_set:
@@ -102,9 +124,32 @@ class ProgressiveBatchSampler(ProgressiveSampler):
     def __iter__(self) -> Iterator[list[StagedIndex]]:
         stage = self._stage_of_new_epoch()
         for batch in self.sampler:
-            if isinstance(batch, int):
+            if _is_index(batch):
                 raise InputError(
                     f"ProgressiveBatchSampler: {type(self.sampler).__name__} yields single "
                     "indices; wrap it as BatchSampler(sampler, batch_size, drop_last)"
                 )
-            yield [StagedIndex(index, stage) for index in batch]
+            yield [self._staged(index, stage) for index in batch]
+
+
+def refuse_subset(dataset: Any) -> None:
+    """Raise InputError if indices reach a data set through a `Subset`, which drops their stage."""
+    parts = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
+    if any(isinstance(part, Subset) for part in parts):
+        raise InputError(
+            "Subset: looks its index up in a list, which loses the stage; put it inside of the "
+            "data set that reads index.stage, and sample that one"
+        )
+
+
+def _with_inner(sampler: Any) -> tuple[Any, ...]:
+    """Return a sampler, and the one inside of it if it is a batch sampler."""
+    return tuple(each for each in (sampler, getattr(sampler, "sampler", None)) if each is not None)
+
+
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not getattr(value, "ndim", 0)  # a batch of one in a tensor converts as well

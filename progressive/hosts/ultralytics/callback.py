@@ -36,6 +36,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
+from progressive.hosts.ultralytics.calls import bind_calls
 from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
@@ -141,9 +142,10 @@ class ProgressiveCallback:
         return self._recorder.epochs
 
     def attach(self, model: Model) -> ProgressiveCallback:
-        """Hook into `model`, whose next call of `train` follows the schedule.
+        """Hook into `model`, whose calls of `train` follow the schedule from its start.
 
         Image size and number of epochs come from the schedule; giving `train` others is refused.
+        So is `tune`, whose trainings would not follow the schedule.
 
         Raises:
             InputError: the model follows a schedule already, or this callback another model.
@@ -298,6 +300,8 @@ class ProgressiveCallback:
         """Remember the model's rates, and insert dropout where a schedule with dropout needs it."""
         models = unwrap_model(trainer.model), trainer.ema.ema  # the average is what is saved
         self._rates = rates(models[0])
+        if self.schedule.uses("drop_path_rate") and not set_drop_path(models[0], 0.0):
+            LOGGER.warning("drop_path has no effect: the model has no stochastic depth to set.")
         for model in models:
             self._trainer.callback(restore_rates, model, self._rates)
         if trainer.args.task == "classify":
@@ -373,10 +377,12 @@ def _hook(model: Model, callback: ProgressiveCallback) -> Callable[[], None]:
     for event in EVENTS:
         model.add_callback(event, getattr(callback, event))
     overrides = dict(model.overrides)
+    unbind = bind_calls(model, callback)
     model.overrides["imgsz"] = callback.schedule.image_size
     model.overrides["epochs"] = callback.schedule.epochs
 
     def unhook() -> None:
+        unbind()
         trainer = model.trainer
         for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
             for found in callbacks.values():

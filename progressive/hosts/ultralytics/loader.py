@@ -6,9 +6,12 @@ from collections.abc import Callable
 from copy import copy
 
 from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import LOGGER
 
 from progressive.augment import RandAugment
+from progressive.augment.operations import left_out
 from progressive.hosts.ultralytics.batches import set_batch_size
+from progressive.hosts.ultralytics.channels import PASSED, let_through, refuse_other_channels
 from progressive.hosts.ultralytics.classification import MixUpCollate, stage_transforms
 from progressive.hosts.ultralytics.images.dataset import forget_images, keep_decoded
 from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -31,6 +34,14 @@ class StagedLoader:
         self.restore = _restorer(trainer)
         self._transforms = getattr(self.loader.dataset, "torch_transforms", None)
         self._collate = self.loader.collate_fn
+        self._channels = trainer.data.get("channels", 3)
+        refuse_other_channels(self.loader.dataset)
+        without = left_out(self._channels)
+        if schedule.uses("randaugment_magnitude") and without:
+            LOGGER.info(
+                f"RandAugment on images of {self._channels} channel(s) leaves out "
+                f"{', '.join(without)}, which needs red, green and blue."
+            )
 
     def set_stage(self, stage: TrainingStage, *, mosaic_closed: bool, batch_size: int) -> None:
         """Rebuild what the loader does, and restart its workers.
@@ -57,6 +68,7 @@ class StagedLoader:
         if stage.randaugment_magnitude > 0:
             # Serialised, as Ultralytics keeps the user's own: it reads a list of one kind only.
             own = getattr(self.trainer.args, "augmentations", None) or []
+            own = own if self._channels in PASSED else []  # as Ultralytics, which skips them
             ours = RandAugment(magnitude=stage.randaugment_magnitude).to_dict()
             arguments.augmentations = [*own, ours]
         if mosaic_closed:
@@ -66,6 +78,8 @@ class StagedLoader:
             forget_images(dataset)
             keep_decoded(dataset, in_process=self.loader.num_workers == 0)
         dataset.transforms = dataset.build_transforms(arguments)
+        if stage.randaugment_magnitude > 0 and self._channels not in PASSED:
+            let_through(dataset.transforms)
 
     def _set_classification(self, stage: TrainingStage) -> None:
         self.loader.dataset.torch_transforms = stage_transforms(

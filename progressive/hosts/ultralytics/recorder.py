@@ -49,6 +49,7 @@ class Recorder:
         self.schedule = schedule
         self.config = config
         self.notes = dict(notes or {})
+        self._given = dict(self.notes)
         self.epochs: list[records.EpochRecord] = []
         self._started = time.time()
         self._seconds_before = 0.0
@@ -61,6 +62,7 @@ class Recorder:
     def start_run(self) -> None:
         """Start the clock of the whole run."""
         self._started = time.time()
+        self.notes = dict(self._given)  # without what a training before has added
 
     def write_plan(
         self, folder: Path, start_epoch: int, validated: frozenset[int], validation_cost: float
