@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "safe_loading": {"safe_loading.pickles", "safe_loading.arrays"},
     "machine": set(),
     "checks": set(),
+    "signals": set(),
     "schedule": {"checks"},
     "cost": {"schedule"},
     "prediction": {"schedule"},
@@ -33,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "augment": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": {"detectors.timm_names"},
-    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_loading"},
+    "detectors": {"detectors.catalog", "detectors.timm_names", "safe_loading", "signals"},
     "gradients": {"detectors", "detectors.catalog"},
     "config": {"schedule", "cost", "detectors.catalog"},
     "data.embedded": set(),
@@ -46,13 +47,13 @@ ROOMS: dict[str, set[str]] = {
     "hosts.transformers": {"schedule", "hosts.shared"},
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
-        *("safe_loading", "safe_loading.arrays", "pitfalls"),
+        *("safe_loading", "safe_loading.arrays", "pitfalls", "signals"),
     },
 }
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    *("", "run", "report", "compare", "comparison.train"),
+    *("", "__main__", "run", "resume", "training", "report", "compare", "comparison.train"),
     *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
 
@@ -76,6 +77,7 @@ PLAIN = {
     "checks": set(),
     "safe_loading.pickles": set(),
     "safe_loading.arrays": set(),
+    "signals": set(),
     "schedule": set(),
     "cost": set(),
     "prediction": set(),
@@ -216,6 +218,8 @@ def imported(module):
     [
         ("progressive", HEAVY | HYDRA | {"pydantic"}),
         ("progressive.schedule", HEAVY | HYDRA | {"yaml"}),
+        ("progressive.signals", HEAVY | HYDRA | {"yaml", "pydantic"}),
+        ("progressive.runs.checkpoints", HEAVY | HYDRA | {"yaml", "safetensors"}),
         ("progressive.cost", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.records", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.report", {"torch", "ultralytics", "timm", "hydra"}),
