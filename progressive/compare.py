@@ -6,9 +6,13 @@ records, say what follows.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything slow is imported
+    from progressive.signals import Interruption
+
+    Interruption().install()
+
 import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -39,7 +43,9 @@ from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
 from progressive.run import precheck
 from progressive.runs.html import write_report
+from progressive.runs.lock import locked, refuse_if_locked
 from progressive.runs.records import write_json
+from progressive.signals import installed
 
 #: All numbers of a comparison, in its folder.
 COMPARE = "compare.json"
@@ -60,7 +66,6 @@ def main() -> None:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: runs are ours to end
     try:
         compare(arguments)
     except InputError as error:
@@ -81,8 +86,12 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     if request.base.dry_run:
         return None
     print(f"\nFolder: {folder}\n", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if interruption := installed():
+        interruption.as_exceptions()  # runs are ours to end
     try:
-        results = _train(runs, request.base)
+        with locked(folder, f"output={folder}"):
+            results = _train(runs, request.base)
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
         raise SystemExit(130) from None
@@ -209,6 +218,7 @@ def _folder(output: str | None) -> Path:
     folder = Path(output).expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output={output}: is no folder")
+    refuse_if_locked(folder, f"output={output}")
     if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*/seed*.json")):
         raise ConfigError(f"output={output}: is not empty and holds no comparison; name another")
     return folder

@@ -5,6 +5,11 @@ One folder gives the report of that run, or of all runs in it. Several give a co
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything slow is imported
+    from progressive.signals import Interruption
+
+    Interruption().install()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,20 +5,18 @@ Compose the configuration, print the plan, build data and detector, train throug
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything slow is imported
+    from progressive.signals import Interruption
+
+    Interruption().install()
+
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progressive.building import (
-    build,
-    check_weights_and_model,
-    keep_architecture,
-    rebuild,
-    title,
-)
-from progressive.config.model import Config, read_yaml, to_yaml
+from progressive.building import build, check_weights_and_model, keep_architecture, title
+from progressive.config.model import Config
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, resolve
 from progressive.data.embedded.cache import cache_root
@@ -29,18 +27,21 @@ from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
 from progressive.machine import check_device, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
-from progressive.prediction import Timing, fewest_epochs, most_epochs
+from progressive.prediction import fewest_epochs, most_epochs
+from progressive.resume import go_on, interrupted
 from progressive.runs import forecast, records, report
-from progressive.runs.folders import check_output, claim, find_run
+from progressive.runs.folders import check_output, claim
 from progressive.schedule import ProgressiveSchedule
+from progressive.training import (
+    callback_options,
+    follow_schedule,
+    places,
+    trainer_arguments,
+    with_absolute_paths,
+)
 
 if TYPE_CHECKING:
-    from ultralytics.engine.model import Model
-
     from progressive.hosts.ultralytics.probe import Probed
-
-#: What `plan.json` keeps beside the plan, also of a run that is resumed.
-NOTES = ("prediction", "timing", "data_remarks")
 
 
 def main() -> None:
@@ -60,11 +61,11 @@ def run(config: Config) -> float | None:
         InputError: for bad input, before anything is written.
     """
     data = precheck(config)
-    checkpoint = None
+    run_folder = None
     if config.resume is not None:
-        config, checkpoint = interrupted(config, config.resume)
+        config, run_folder = interrupted(config, config.resume)
     probed = None
-    if config.probes and checkpoint is None:
+    if config.probes and run_folder is None:
         config, probed = _probe(config)
     print(title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
     if config.lr_by == "compute" and config.schedule().stages[0].image_size < config.size.max:
@@ -77,7 +78,7 @@ def run(config: Config) -> float | None:
         return None
     remarks = _preflight(config, data)
     stay_offline(cache_root() / "fonts")
-    folder = _resume(config, checkpoint) if checkpoint else _train(config, probed, remarks)
+    folder = go_on(config, run_folder) if run_folder else _train(config, probed, remarks)
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
     _print_result(folder, summary)
     return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
@@ -155,28 +156,12 @@ def report_sweep(folder: Path) -> None:
             print(f"progressive: no report of the sweep: {error}", file=sys.stderr)
 
 
-def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
-    """Return the configuration that the run `resume` began with, and its last checkpoint.
-
-    Only `device`, `workers` and `dry_run` are taken from `config`.
-
-    Raises:
-        ConfigError: no such run, nothing to continue, or a config.yaml that cannot be read.
-    """
-    settings, checkpoint = find_run(resume)
-    saved = read_yaml(settings)
-    asked: dict[str, Any] = {"workers": config.workers, "dry_run": config.dry_run}
-    if config.device is not None:
-        asked["device"] = config.device
-    return saved.model_copy(update=asked), checkpoint
-
-
 def _probe(config: Config) -> tuple[Config, Probed]:
     """Time a few steps, and return `config` with as many epochs as fit into its budget."""
     from progressive.hosts.ultralytics.probe import probe
 
     stay_offline(cache_root() / "fonts")
-    arguments = _arguments(config)
+    arguments = trainer_arguments(config)
     dataset = resolve(config.data, config.task)
     print("Timing a few steps at each stage ...", flush=True)
     try:
@@ -184,7 +169,7 @@ def _probe(config: Config) -> tuple[Config, Probed]:
             lambda: build(config, dataset),
             config.schedule(),
             {**arguments, "data": str(dataset.source)},
-            **_options(config),
+            **callback_options(config),
         )
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing was saved yet.", file=sys.stderr)
@@ -218,36 +203,18 @@ def _forecast(config: Config, probed: Probed) -> str:
     return forecast.forecast(schedule, probed.timing, prediction, config.price_per_hour)
 
 
-def _arguments(config: Config) -> dict[str, Any]:
-    """Return what Ultralytics is to train with, checked by itself; no folder is named yet."""
-    embedded = EMBEDDED.get(config.data)
-    arguments = {
-        "deterministic": False,  # it costs time, so it has to be asked for
-        **(embedded.train_arguments if embedded else {}),
-        **config.train,
-        "batch": config.batch,
-        "seed": config.seed,
-        "device": config.device,
-        "cache": config.cache == "disk" and "disk",
-        "workers": config.workers,
-    }
-    check_arguments(arguments)
-    return arguments
-
-
 def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     """Train a new detector and return its run folder."""
-    arguments = _arguments(config)
+    arguments = trainer_arguments(config)
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
     model = build(config, dataset)
     check_freeze(model.model, config.train.get("freeze"))
-    folder = claim(config.output)
-    keep_architecture(config, model, folder)
-    print(f"\nRun folder: {folder}\n", flush=True)
-    arguments |= {"data": str(dataset.source), "exist_ok": True}
-    arguments |= {"project": str(folder.parent), "name": folder.name}
-    return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
+    with claim(config.output) as folder:
+        keep_architecture(config, model, folder)
+        print(f"\nRun folder: {folder}\n", flush=True)
+        arguments |= places(folder, dataset)
+        return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
 
 
 def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[str, Any]:
@@ -257,105 +224,6 @@ def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[st
         return found
     prediction = forecast.as_record(probed.predict(config.schedule()))
     return {**found, "prediction": prediction, "timing": probed.timing.to_json()}
-
-
-def with_absolute_paths(config: Config) -> Config:
-    """Let the run be resumed from any folder."""
-    backbone = config.backbone
-    if backbone is not None and backbone.weights is not None:
-        backbone = backbone.model_copy(update={"weights": backbone.weights.resolve()})
-    known = config.data in EMBEDDED
-    data = config.data if known else str(Path(config.data).expanduser().resolve())
-    return config.model_copy(update={"backbone": backbone, "data": data})
-
-
-def _resume(config: Config, checkpoint: Path) -> Path:
-    """Continue an interrupted run in its own folder, from its `config.yaml` and bare numbers."""
-    from progressive.hosts.ultralytics.resume import going_on, trainer_of
-    from progressive.safe_loading.checkpoints import names_in, read_checkpoint
-
-    folder, best = checkpoint.parents[1], checkpoint.with_name("best.pt")
-    arguments = _arguments(config)
-    dataset = resolve(config.data, config.task)
-    model = rebuild(config, dataset, folder)
-    known = names_in(model.model)
-    saved = read_checkpoint(checkpoint, known)
-    if not 0 < saved.epoch + 1 < config.epochs:  # 0: the last step of a run takes the number out
-        raise ConfigError(f"resume={folder}: all {config.epochs} epochs are trained already")
-    for found in (saved, *([read_checkpoint(best, known)] if best.exists() else [])):
-        found.check_fits(model.model)
-    arguments |= {"data": str(dataset.source), "save_dir": str(folder)}
-    arguments |= {"trainer": going_on(trainer_of(model), saved)}
-    return follow_schedule(config, model, folder, arguments, _read_notes(folder))
-
-
-def _read_notes(folder: Path) -> dict[str, Any]:
-    """Return what `plan.json` of an interrupted run keeps of its probe."""
-    try:
-        found = json.loads((folder / records.PLAN).read_text("utf-8"))
-        return {name: found[name] for name in NOTES if name in found}
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def follow_schedule(
-    config: Config, model: Model, folder: Path, arguments: dict, notes: dict[str, Any]
-) -> Path:
-    """Train `model` through the callback, exactly as a user of the callback would."""
-    from progressive.hosts.ultralytics.budget import BudgetCallback
-    from progressive.hosts.ultralytics.callback import ProgressiveCallback
-    from progressive.hosts.ultralytics.safe_files import reading_safely
-
-    options = {"config": to_yaml(config), "notes": notes, **_options(config)}
-    callback: ProgressiveCallback
-    if config.budget.minutes is not None and "timing" in notes:
-        callback = BudgetCallback(
-            config.schedule(),
-            seconds=60 * config.budget.minutes,
-            timing=Timing.from_json(notes["timing"]),
-            weights=config.durations or (1.0,) * config.stages,
-            rewrite=partial(_with_schedule, config),
-            **options,
-        )
-    else:
-        callback = ProgressiveCallback(config.schedule(), **options)
-    callback.attach(model)
-    try:
-        with reading_safely(model.model):
-            model.train(**arguments)
-    except KeyboardInterrupt:
-        begun = (folder / "weights" / "last.pt").is_file()
-        advice = f"Continue with: resume={folder}" if begun else "Nothing was saved yet."
-        print(f"\nInterrupted. {advice}", file=sys.stderr)
-        raise SystemExit(130) from None
-    return folder
-
-
-def _options(config: Config) -> dict[str, Any]:
-    """Return the arguments of the callback that a probe and a training have in common."""
-    return {
-        "val_every": config.val_every,
-        "cache_encoded": config.cache == "encoded",
-        "lr_by_compute": config.lr_by == "compute",
-        "merge_batches": config.merge_batches,
-        "train_faster": config.train_faster,
-    }
-
-
-def _with_schedule(config: Config, schedule: ProgressiveSchedule) -> str:
-    """Return the text of a configuration whose stages last as long as those of `schedule`."""
-    lengths = tuple(float(stage.epochs) for stage in schedule.stages)
-    return to_yaml(config.model_copy(update={"epochs": schedule.epochs, "durations": lengths}))
-
-
-def check_arguments(arguments: dict) -> None:
-    """Let Ultralytics judge its own arguments before a folder is made for the run."""
-    from ultralytics.cfg import get_cfg
-
-    try:
-        get_cfg(overrides=dict(arguments))
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"train: {error}") from None
 
 
 def _print_result(folder: Path, summary: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -255,6 +255,20 @@ class ProgressiveSchedule:
             stride=stride,
             **{key: (value, value) for key, value in knobs.items()},  # type: ignore[arg-type]
         )
+
+    def extended(self, epochs: int) -> ProgressiveSchedule:
+        """Return a schedule that goes on like its last stage, in a stage of its own.
+
+        Args:
+            epochs: in total, above those of this schedule.
+
+        Raises:
+            ValueError: they are not.
+        """
+        last = self.stages[-1]
+        start = last.stop_epoch
+        more = replace(last, index=last.index + 1, start_epoch=start, stop_epoch=epochs)
+        return ProgressiveSchedule((*self.stages, more))
 
     @property
     def epochs(self) -> int:

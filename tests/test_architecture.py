@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "safe_loading": {"safe_loading.pickles", "safe_loading.arrays"},
     "machine": set(),
     "checks": set(),
+    "signals": set(),
     "schedule": {"checks"},
     "cost": {"schedule"},
     "prediction": {"schedule"},
@@ -35,7 +36,8 @@ ROOMS: dict[str, set[str]] = {
     "detectors.catalog": {"detectors.timm_names"},
     "detectors.model_file": set(),
     "detectors": {
-        *("detectors.catalog", "detectors.timm_names", "detectors.model_file", "safe_loading"),
+        *("detectors.catalog", "detectors.timm_names", "detectors.model_file"),
+        *("safe_loading", "signals"),
     },
     "gradients": {"detectors", "detectors.catalog"},
     "config": {"schedule", "cost", "detectors.catalog", "detectors.model_file"},
@@ -49,13 +51,14 @@ ROOMS: dict[str, set[str]] = {
     "hosts.transformers": {"schedule", "hosts.shared"},
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
-        *("safe_loading", "safe_loading.arrays", "pitfalls"),
+        *("safe_loading", "safe_loading.arrays", "pitfalls", "signals"),
     },
 }
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    *("", "run", "building", "report", "compare", "comparison.train"),
+    *("", "__main__", "run", "building", "resume", "training"),
+    *("report", "compare", "comparison.train"),
     *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
 
@@ -79,6 +82,7 @@ PLAIN = {
     "checks": set(),
     "safe_loading.pickles": set(),
     "safe_loading.arrays": set(),
+    "signals": set(),
     "schedule": set(),
     "cost": set(),
     "prediction": set(),
@@ -220,6 +224,8 @@ def imported(module):
     [
         ("progressive", HEAVY | HYDRA | {"pydantic"}),
         ("progressive.schedule", HEAVY | HYDRA | {"yaml"}),
+        ("progressive.signals", HEAVY | HYDRA | {"yaml", "pydantic"}),
+        ("progressive.runs.checkpoints", HEAVY | HYDRA | {"yaml", "safetensors"}),
         ("progressive.cost", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.records", HEAVY | HYDRA | {"yaml"}),
         ("progressive.runs.report", {"torch", "ultralytics", "timm", "hydra"}),

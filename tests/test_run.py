@@ -112,7 +112,7 @@ def test_a_killed_run_resumes(tiny_data, tmp_path):
     resumed = subprocess.run(
         resume, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=240
     )
-    assert f"from epoch {done + 1}" in resumed.stdout
+    assert f"Resuming from epoch-{done:05d}-batch-" in resumed.stdout
     finished = rows(folder / "epochs.csv")
     assert [int(row["epoch"]) for row in finished] == list(range(24))
     assert [int(row["image_size"]) for row in finished] == [32] * 12 + [64] * 12

@@ -15,6 +15,7 @@ from typing import Any
 
 from progressive.comparison.arms import Arm
 from progressive.errors import InputError
+from progressive.runs import checkpoints
 from progressive.runs.records import SUMMARY, write_json
 
 #: Seconds between two looks at the processes.
@@ -62,7 +63,8 @@ class Run:
     @property
     def resumable(self) -> bool:
         """Whether it can go on where it was interrupted; only our trainer's runs can."""
-        begun = (self.folder / "weights" / "last.pt").is_file()
+        last = self.folder / "weights" / "last.pt"
+        begun = checkpoints.exists(self.folder) or last.is_file()
         return self.arm.trainer == "progressive" and begun and not self.finished
 
     def command(self, device: str | None = None, *, resume: bool = False) -> list[str]:

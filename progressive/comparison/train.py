@@ -14,6 +14,11 @@ Both write the records of `progressive.run`.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything slow is imported
+    from progressive.signals import Interruption
+
+    Interruption().install()
+
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,9 +31,9 @@ from progressive.data import EMBEDDED, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import InputError
 from progressive.machine import stay_offline
-from progressive.run import check_arguments, follow_schedule, with_absolute_paths
 from progressive.runs.folders import claim
 from progressive.schedule import ProgressiveSchedule
+from progressive.training import check_arguments, follow_schedule, with_absolute_paths
 
 if TYPE_CHECKING:
     from ultralytics.engine.model import Model
@@ -105,16 +110,16 @@ def train(trainer: str, config: Config) -> None:
     dataset = resolve(config.data, config.task)
     config = with_absolute_paths(config)
     model = build(config, dataset)
-    folder = claim(config.output)
-    arguments |= {"data": str(dataset.source), "exist_ok": True}
-    arguments |= {"project": str(folder.parent), "name": folder.name}
-    if trainer == "multi_scale":
-        model.add_callback("on_train_start", _resize_batches)
-        follow_schedule(config, model, folder, arguments, {})
-    else:
-        attach_clock(model, config)
-        with reading_safely(model.model):
-            model.train(**arguments)
+    with claim(config.output) as folder:
+        arguments |= {"data": str(dataset.source), "exist_ok": True}
+        arguments |= {"project": str(folder.parent), "name": folder.name}
+        if trainer == "multi_scale":
+            model.add_callback("on_train_start", _resize_batches)
+            follow_schedule(config, model, folder, arguments, {})
+        else:
+            attach_clock(model, config)
+            with reading_safely(model.model):
+                model.train(**arguments)
 
 
 def attach_clock(model: Model, config: Config) -> None:

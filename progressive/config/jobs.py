@@ -19,16 +19,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from progressive.config.foreign import refuse_targets
 from progressive.config.hydra_errors import fail, one_line
-from progressive.config.model import Config, validate
+from progressive.config.model import GROUPS, Config, validate
 from progressive.detectors.model_file import find_model, task_of
 from progressive.errors import ConfigError, InputError
 
 #: More jobs of a sweep than this are not composed ahead of time; each is still checked when it
 #: starts.
 MAX_JOBS_CHECKED = 256
-
-#: What a resumed run may still change.
-ALLOWED_WITH_RESUME = ("device", "dry_run", "resume", "workers")
 
 
 def to_config(composed: DictConfig, hydra: Any) -> Config:
@@ -43,15 +40,15 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     """
     refuse_targets(hydra)
     names = [str(name) for name in composed if name != "hydra"]
+    given = _names(hydra.overrides.task)
     if composed.get("resume") is not None:
-        moved = ["hydra.run.dir"] if hydra.run.dir != "." else []
-        _check_resume([*_written(hydra.overrides.task), *moved])
+        _check_resume(given, str(composed.resume), hydra.run.dir)
     raw: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True)
     if raw.get("model") is not None:
         raw |= _of_model(str(raw["model"]), raw["task"], hydra)
     config = validate(raw)
     if config.resume is not None:
-        return config
+        return config.given(given)
     return config.model_copy(update={"output": _run_folder(config.output, hydra)})
 
 
@@ -171,13 +168,21 @@ def _run_folder(output: str | None, hydra: Any) -> str | None:
     return str(Path(hydra.runtime.cwd, hydra.run.dir))
 
 
-def _check_resume(overrides: list[str]) -> None:
-    names = {re.split("[=@]", override.lstrip("+~"))[0] for override in overrides}
-    if others := sorted(names - set(ALLOWED_WITH_RESUME)):
+def _check_resume(given: list[str], resume: str, folder: str) -> None:
+    """Refuse what stands for many keys; what each key may be is for the run to say."""
+    if refused := sorted(set(given) & ({*GROUPS} - {*Config.model_fields})):
         raise ConfigError(
-            f"{others[0]}: cannot be changed by resume, which continues with the run's own "
-            f"settings; allowed are {', '.join(ALLOWED_WITH_RESUME)}"
+            f"{refused[0]}: cannot be changed by resume, which goes on with the run's own settings"
         )
+    if folder != ".":
+        raise ConfigError(f"hydra.run.dir={folder}: cannot be changed by resume")
+    if resume != "True" and not (resume and Path(resume).expanduser().exists()):
+        raise ConfigError(f"resume={resume}: has no checkpoint; name a run folder")
+
+
+def _names(overrides: Any) -> list[str]:
+    """Return the keys that overrides set."""
+    return [re.split("[=@]", override.lstrip("+~"))[0] for override in _written(overrides)]
 
 
 def _written(overrides: Any) -> list[str]:

@@ -5,16 +5,17 @@ Nothing heavy is imported here, so a mistake is reported before torch is loaded 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, create_model, model_validator
 
 from progressive.config.complaints import checked
 from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
 from progressive.config.train_arguments import check_train_arguments
-from progressive.config.values import Cache, Device, Text, ends
+from progressive.config.values import Cache, Device, Resume, Text, ends
 from progressive.errors import ConfigError
 from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
 
@@ -149,8 +150,21 @@ class Config(Strengths):
     backbone: Backbone | None = None
     head: Head | None = None
     output: Text | None = Field(None, description="Run folder; a fresh one under runs/ when null.")
-    resume: Text | None = Field(
-        None, description="Run folder (or its last.pt) to continue after an interruption."
+    resume: Resume | None = Field(
+        None,
+        description="Run folder to continue after an interruption, or true for the newest under "
+        "runs/. With a higher epochs=, a finished run is extended.",
+    )
+    extended: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        strict=False,
+        description="Epochs after which the run had ended before resume extended it; set for you.",
+    )
+    save_minutes: float | None = Field(
+        10,
+        gt=0,
+        description="Most minutes between two checkpoints within an epoch, besides the one at each "
+        "epoch; null for those alone.",
     )
     dry_run: bool = Field(False, description="Print the plan and stop.")
     probe: bool = Field(
@@ -176,6 +190,9 @@ class Config(Strengths):
         if not all(isinstance(size, int) and size >= STRIDE for size in sizes):
             return raw  # the field says what is wrong
         return {**raw, "stages": len(sizes), "size": {"min": min(sizes), "max": max(sizes)}}
+
+    #: Names of the keys that the command line gave, for `resume` to compare.
+    _given: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Config:
@@ -209,6 +226,17 @@ class Config(Strengths):
         """Whether steps are timed before training; a budget cannot do without."""
         return self.probe or self.budget.minutes is not None
 
+    def given(self, names: Sequence[str]) -> Config:
+        """Return the same with the names of the keys that were given on the command line."""
+        copy = self.model_copy()
+        copy._given = tuple(names)
+        return copy
+
+    @property
+    def names_given(self) -> tuple[str, ...]:
+        """Names of the keys that were given on the command line."""
+        return self._given
+
     def schedule(self) -> ProgressiveSchedule:
         """Build the schedule.
 
@@ -217,8 +245,8 @@ class Config(Strengths):
         """
         pairs = {knob.key: self._pair(knob.key) for knob in KNOBS}
         try:
-            return ProgressiveSchedule.linear(
-                epochs=self.epochs,
+            schedule = ProgressiveSchedule.linear(
+                epochs=self.extended[0] if self.extended else self.epochs,
                 stages=self.stages,
                 image_size=(self.size.min, self.size.max),
                 stride=STRIDE,
@@ -227,6 +255,9 @@ class Config(Strengths):
                 sizes=self.sizes,
                 **{key: pair for key, pair in pairs.items() if pair is not None},
             )
+            for epochs in (*self.extended[1:], self.epochs) if self.extended else ():
+                schedule = schedule.extended(epochs)
+            return schedule
         except ValueError as error:
             raise ConfigError(in_our_keys(error)) from None
 

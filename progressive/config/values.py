@@ -54,6 +54,13 @@ def ends(value: Any) -> Any:
 #: A number is read as text: a data set may be called 2024.
 Text = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, strict=False)]
 
+#: A folder, or true for the newest run that is not finished.
+Resume = Annotated[
+    str,
+    Field(min_length=1, coerce_numbers_to_str=True, strict=False),
+    BeforeValidator(lambda value: "true" if value is True else value),
+]
+
 #: As Ultralytics spells it.
 Device = Annotated[str, BeforeValidator(_device)]
 

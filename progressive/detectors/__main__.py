@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything slow is imported
+    from progressive.signals import Interruption
+
+    Interruption().install()
+
 import sys
 from argparse import ArgumentParser
 from typing import NoReturn

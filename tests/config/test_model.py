@@ -338,11 +338,14 @@ def test_what_is_checked_before_training(overrides, message):
 
 
 def test_resume_takes_its_settings_from_the_run():
-    with pytest.raises(ConfigError, match="stages: cannot be changed by resume"):
-        compose_config(["resume=somewhere", "stages=3"])
-    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: cannot be changed by resume"):
+    with pytest.raises(ConfigError, match="schedule: cannot be changed by resume"):
+        compose_config(["resume=somewhere", "schedule=fast"])
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir=.*: cannot be changed by resume"):
         compose_config(["resume=somewhere", "hydra.run.dir=elsewhere"])
-    assert compose_config(["resume=somewhere", "workers=2"]).resume == "somewhere"
+    config = compose_config(["resume=.", "stages=3"])
+    assert config.names_given == ("resume", "stages")  # compared once the run's own are known
+    assert compose_config(["resume=true"]).resume == "true"
+    assert compose_config(["resume=.", "workers=2"]).resume == "."
 
 
 @pytest.mark.parametrize(

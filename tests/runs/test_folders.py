@@ -6,34 +6,39 @@ from progressive.errors import ConfigError
 from progressive.runs.folders import claim, find_run
 
 
+def claimed(output):
+    with claim(output) as folder:
+        return folder
+
+
 def test_runs_started_together_never_share_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: claim(None), range(16)))
+        folders = list(pool.map(lambda _: claimed(None), range(16)))
     assert len(set(folders)) == 16
     assert all(folder.parent == tmp_path / "runs" for folder in folders)
 
 
 def test_output_is_the_run_folder_itself(tmp_path):
-    assert claim(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert claimed(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(ConfigError, match="is not empty"):
-        claim(str(tmp_path))
+        claimed(str(tmp_path))
     assert (tmp_path / "summary.json").read_text() == "{}"
 
 
 def test_output_that_is_a_file(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(ConfigError, match="output="):
-        claim(str(tmp_path / "taken"))
+        claimed(str(tmp_path / "taken"))
 
 
 def test_hidden_files_do_not_count(tmp_path):
     (tmp_path / ".hydra").mkdir()
-    assert claim(str(tmp_path)) == tmp_path
+    assert claimed(str(tmp_path)) == tmp_path
 
 
 @pytest.fixture
@@ -46,17 +51,13 @@ def interrupted(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "weights/last.pt"])
 def test_an_interrupted_run_is_found_by_its_folder_or_checkpoint(interrupted, name):
-    assert find_run(str(interrupted / name)) == (
-        interrupted / "config.yaml",
-        interrupted / "weights" / "last.pt",
-    )
+    assert find_run(str(interrupted / name)) == interrupted
 
 
 @pytest.mark.parametrize(
     ("remove", "write", "message"),
     [
-        ("weights/last.pt", None, "has no weights/last.pt"),
-        ("config.yaml", None, "has no config.yaml, so it is not a run"),
+        ("weights/last.pt", None, "has no checkpoint"),
         (None, "summary.json", "is finished"),
     ],
 )

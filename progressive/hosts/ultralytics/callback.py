@@ -36,8 +36,9 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
-from progressive.hosts.ultralytics.calls import bind_calls
+from progressive.hosts.ultralytics.checkpoints.keeper import Keeper
 from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remove_head_dropout
+from progressive.hosts.ultralytics.hooks import hook
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
 from progressive.hosts.ultralytics.loader import StagedLoader
@@ -99,6 +100,11 @@ class ProgressiveCallback:
             memory, layers, optimizer, batches and decoding as they are in Ultralytics (but for
             images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
         notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
+        save_minutes: most minutes between two checkpoints within an epoch; every epoch starts with
+            one. None for these alone.
+        checkpoints: keep the whole state in `checkpoints/` of the run folder, to resume exactly;
+            never with `save=False`.
+        resume: go on from the newest checkpoint in the run folder.
     """
 
     def __init__(
@@ -112,6 +118,9 @@ class ProgressiveCallback:
         merge_batches: bool = True,
         train_faster: bool = True,
         notes: Mapping[str, Any] | None = None,
+        save_minutes: float | None = 10,
+        checkpoints: bool = True,
+        resume: bool = False,
     ) -> None:
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
@@ -123,6 +132,9 @@ class ProgressiveCallback:
         self.train_faster = train_faster
         self._recorder = Recorder(schedule, config, notes)
         self._pictures = Pictures(schedule)
+        self.save_minutes = save_minutes
+        self.checkpoints = checkpoints
+        self.resume = resume
         self._validated: frozenset[int] = frozenset()
         self._rates: dict[str, float] = {}
         self._close_mosaic: int | None = None
@@ -135,6 +147,7 @@ class ProgressiveCallback:
         self._loader: StagedLoader | None = None
         self._batches: Batches | None = None
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
+        self._keeper = Keeper(self._recorder, minutes=self.save_minutes, resume=self.resume)
 
     @property
     def epochs(self) -> list[records.EpochRecord]:
@@ -154,7 +167,7 @@ class ProgressiveCallback:
             raise InputError("the model follows a schedule already; detach that callback first")
         if self._unhook is not None:
             raise InputError("this callback is attached to a model already; make another one")
-        self._unhook = _hook(model, self)
+        self._unhook = hook(model, self, EVENTS)
         return self
 
     def detach(self, model: Model) -> None:
@@ -181,6 +194,7 @@ class ProgressiveCallback:
         self._recorder.start_run()
         self._refuse(trainer)
         self._process.callback(read_labels_safely())
+        self._keeper.prepare(trainer)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:
         """Make the model ready for every knob, process and trainer for speed; write the plan."""
@@ -190,6 +204,7 @@ class ProgressiveCallback:
         model = unwrap_model(trainer.model)
         self._process.callback(read_checkpoints_safely(model, vars(trainer.args)))
         self._refuse_lone_image(trainer)
+        self._keeper.begin(trainer)
         self._prepare_model(trainer)
         if self.train_faster:
             train_faster(
@@ -211,6 +226,9 @@ class ProgressiveCallback:
             self._trainer.callback(self._recorder.watch_optimizer(trainer))
             if trainer.args.plots:
                 self._trainer.callback(self._pictures.watch(trainer))
+        if self.checkpoints and trainer.args.save:
+            steps = lambda: self._batches and self._batches.steps  # noqa: E731
+            self._trainer.callback(self._keeper.watch(trainer, steps))
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
@@ -265,6 +283,7 @@ class ProgressiveCallback:
         plain = dict(vars(self))
         for name in ("_unhook", "_process", "_trainer", "_rate", "_loader", "_batches", "_applied"):
             del plain[name]
+        del plain["_keeper"]
         return plain
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -370,26 +389,3 @@ class ProgressiveCallback:
 
 def _is_ours(function: Any) -> bool:
     return isinstance(getattr(function, "__self__", None), ProgressiveCallback)
-
-
-def _hook(model: Model, callback: ProgressiveCallback) -> Callable[[], None]:
-    """Let `model` call `callback` in its next training; return what undoes it."""
-    for event in EVENTS:
-        model.add_callback(event, getattr(callback, event))
-    overrides = dict(model.overrides)
-    unbind = bind_calls(model, callback)
-    model.overrides["imgsz"] = callback.schedule.image_size
-    model.overrides["epochs"] = callback.schedule.epochs
-
-    def unhook() -> None:
-        unbind()
-        trainer = model.trainer
-        for callbacks in (model.callbacks, trainer.callbacks if trainer else {}):
-            for found in callbacks.values():
-                found[:] = [f for f in found if getattr(f, "__self__", None) is not callback]
-        if "epochs" in model.overrides:  # a training replaces them by what it was given
-            for name in ("imgsz", "epochs"):
-                del model.overrides[name]
-            model.overrides.update(overrides)
-
-    return unhook

@@ -27,6 +27,16 @@ class Clock:
         self.training = None
         self.data = self.batches = self.optimizer = 0.0
 
+    def so_far(self) -> list[float]:
+        """Return the seconds of an epoch that is not over: of all of it, and of its parts."""
+        whole = 0.0 if self.started is None else time.perf_counter() - self.started
+        return [whole, self.data, self.batches, self.optimizer]
+
+    def go_on(self, so_far: list[float]) -> None:
+        """Add what an epoch, which has just started, took before it was interrupted."""
+        whole, self.data, self.batches, self.optimizer = so_far
+        self.started = time.perf_counter() - whole
+
     def start_batch(self) -> None:
         """A batch has arrived: the wait for it is over."""
         now = time.perf_counter()

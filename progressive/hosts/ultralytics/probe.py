@@ -83,7 +83,7 @@ class Probe(ProgressiveCallback):
     """
 
     def __init__(self, schedule: ProgressiveSchedule, **options: Any) -> None:
-        super().__init__(schedule, **options)
+        super().__init__(schedule, checkpoints=False, **options)
         self.timing: Timing | None = None
         self.images = (0, 0)
         self._passes: list[Pass] = []

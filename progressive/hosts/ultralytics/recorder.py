@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +18,9 @@ from progressive.hosts.ultralytics.clock import Clock
 from progressive.prediction import outcome
 from progressive.runs import environment, fingerprint, records, report
 from progressive.schedule import ProgressiveSchedule
+
+#: Ultralytics' own record of epochs.
+RESULTS = "results.csv"
 
 #: Ultralytics' name of each metric we record, and ours.
 METRICS = {
@@ -167,6 +171,34 @@ class Recorder:
         records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
         if trainer.epoch + 1 < trainer.epochs and not trainer.stop:
             LOGGER.info(f"About {report.duration(self.seconds_left())} left.")
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the records, Ultralytics' own in `folder` included."""
+        results = folder / RESULTS
+        return {
+            "epochs": [asdict(record) for record in self.epochs],
+            "results": results.read_text("utf-8") if results.exists() else "",
+            "prediction": self.notes.get("prediction"),
+            "so_far": self._clock.so_far(),
+        }
+
+    def put(self, folder: Path, found: dict[str, Any]) -> None:
+        """Bring the records of a folder back to what `read` has returned."""
+        epochs = [records.EpochRecord(**record) for record in found["epochs"]]
+        if epochs:
+            records.write_epochs(folder, epochs)
+            rows = records.stage_rows(self.schedule, epochs)
+            records.write_csv(folder / records.STAGES, rows)
+            records.write_text(folder / RESULTS, found["results"])
+        else:
+            for name in (records.EPOCHS, records.STAGES, RESULTS):
+                (folder / name).unlink(missing_ok=True)
+        if found["prediction"] is not None:
+            self.notes["prediction"] = found["prediction"]
+
+    def go_on(self, found: dict[str, Any]) -> None:
+        """Go on in an epoch that was interrupted, on its clock."""
+        self._clock.go_on(found["so_far"])
 
     def end_run(self, trainer: BaseTrainer) -> None:
         """Write what the run came to, with the metrics of the best checkpoint."""
