@@ -97,7 +97,12 @@ class Run:
             self.folder / PICTURES / f"{kind}-{s.index + 1}.jpg" for s in self.schedule.stages
         )
         single = self.folder / PICTURES / f"{kind}.jpg"
-        return [path for path in (*sheets, single) if path.is_file()]
+        inside = self.folder.resolve()  # a link out of it would put another file on the page
+        return [
+            path
+            for path in (*sheets, single)
+            if path.is_file() and path.resolve().is_relative_to(inside)
+        ]
 
 
 def is_run(folder: Path) -> bool:

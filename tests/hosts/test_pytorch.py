@@ -146,7 +146,9 @@ def test_wrong_use_is_refused():
 
 
 @few_cores
-@pytest.mark.parametrize("kind", [int, np.int64, np.int32, torch.tensor], ids=["int", "int64", "int32", "tensor"])
+@pytest.mark.parametrize(
+    "kind", [int, np.int64, np.int32, torch.tensor], ids=["int", "int64", "int32", "tensor"]
+)
 def test_indices_of_every_type(kind):
     class Order(SequentialSampler):
         def __iter__(self):

@@ -27,6 +27,14 @@ def test_a_run_is_read(make_run, tmp_path):
     assert [path.name for path in run.pictures("found")] == [f"found-{n}.jpg" for n in (1, 2, 3)]
 
 
+def test_a_picture_that_is_a_link_out_of_the_folder_is_left_out(make_run, tmp_path):
+    run = load_run(make_run(tmp_path / "run", stages=3))
+    second = run.pictures("found")[1]
+    second.rename(tmp_path / "private.jpg")
+    second.symlink_to(tmp_path / "private.jpg")
+    assert [path.name for path in run.pictures("found")] == ["found-1.jpg", "found-3.jpg"]
+
+
 def test_a_run_not_finished_is_read(make_run, tmp_path):
     run = load_run(make_run(tmp_path / "run", finished=False))
     assert run.summary is None
