@@ -26,7 +26,8 @@ def test_a_dry_run_says_what_each_arm_is(tiny_data, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     lines = planned(capsys, f"data={tiny_data}", "seeds=[0,5]", "+arm.mine=[train.lr0=0.1]")
     assert lines[0] == "8 runs: 4 arms, seeds 0, 5"
-    assert lines[1] == "  stock: stages=1 durations=null (trainer stock)"
+    one_size = "stages=1 durations=null sizes=null size.min=32 size.max=64"
+    assert lines[1] == f"  stock: {one_size} (trainer stock)"
     assert lines[3:5] == ["  progressive: as configured", "  mine: train.lr0=0.1"]
     # 0.002 * 5 / (4 + 1 class), as Ultralytics fits it.
     assert lines[5] == ("stock is left to optimizer=auto, which will take AdamW with lr0=0.002.")
@@ -43,7 +44,8 @@ def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
         *("arms=[fixed,fixed_short,stock]", "seeds=[0]"),
     )
     pinned = "train.optimizer=MuSGD train.lr0=0.01 train.warmup_bias_lr=0.0"
-    assert lines[2].startswith("  fixed_short: stages=1 durations=null epochs=6250")
+    assert lines[2].startswith("  fixed_short: stages=1 durations=null sizes=null ")
+    assert " epochs=6250 " in lines[2]
     assert all(line.endswith(pinned) for line in lines[1:3])
     assert lines[4].endswith(f"{pinned} for fixed, fixed_short.")
     assert "stock is left to optimizer=auto, which will take MuSGD" in lines[5]

@@ -18,6 +18,7 @@ import yaml
 from ultralytics import YOLO
 
 from progressive.config.command_line import compose_config
+from progressive.config.model import to_yaml
 from progressive.errors import ConfigError, InputError
 from progressive.run import precheck, run
 
@@ -214,8 +215,13 @@ def test_semantic_segmentation_needs_masks(tmp_path):
 
 
 def test_a_model_cannot_be_changed_by_resume():
-    with pytest.raises(ConfigError, match="model: cannot be changed by resume"):
-        compose_config(["resume=runs/x", "model=yolo11n.yaml"])
+    weights = Path("run", "weights")
+    weights.mkdir(parents=True)
+    (weights / "last.pt").touch()
+    Path("run", "config.yaml").write_text(to_yaml(compose_config(["device=cpu"])))
+    YOLO("yolo11n.yaml").save("mine.pt")
+    with pytest.raises(ConfigError, match=r"model=.*mine\.pt .*cannot be changed by resume"):
+        precheck(compose_config(["resume=run", "model=mine.pt"]))
 
 
 def test_the_plan_is_printed_for_any_of_them(capsys):

@@ -150,7 +150,7 @@ def test_training_takes_as_many_steps_with_as_many_images(
             taken[self.epoch] += 1
 
     model = YOLO("yolov8n.yaml")
-    schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64))
+    schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(64, 128))
     callback = ProgressiveCallback(schedule, merge_batches=merge).attach(model)
     arguments = {**fast, **plain, "batch": batch, "nbs": nbs, "warmup_epochs": 0.0}
     model.train(trainer=Trainer, data=str(tiny_data), project=str(tmp_path), **arguments)
