@@ -60,7 +60,7 @@ def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
         (["+arm.a=[head=yolov9000]"], "arm a: head=yolov9000: "),
         (["train.multi_scale=0.5"], "arm stock: train.multi_scale=0.5: resizes batches"),
         (["task=classify", "arms=[multi_scale,fixed]"], "arm multi_scale: task=classify: "),
-        (["train.iou=2.0"], "arm stock: train: "),
+        (["train.iou=2.0"], "train.iou=2.0: must be a number in [0, 1]"),
         (["data=nowhere.yaml"], "arm stock: data: 'nowhere.yaml' "),
     ],
 )
