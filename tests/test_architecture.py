@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "augment": set(),
     "detectors.timm_names": set(),
     "detectors.catalog": {"detectors.timm_names"},
-    "detectors.model_file": set(),
+    "detectors.model_file": {"safe_loading.pickles"},
     "detectors": {
         *("detectors.catalog", "detectors.timm_names", "detectors.model_file"),
         *("safe_loading", "signals"),

@@ -82,27 +82,6 @@ def image_paths(file: Path, data: dict[str, Any], field: str, source: Path) -> l
     return images
 
 
-def split_images(file: Path, data: dict[str, Any], root: Path, field: str) -> list[str]:
-    """Return the images of a split of a data yaml that has been checked.
-
-    Args:
-        file: the data yaml, for messages.
-        data: its content.
-        root: what its paths are relative to.
-        field: 'train' or 'val'.
-
-    Raises:
-        DatasetError: as for `image_paths`.
-    """
-    value = data.get(field, data.get("validation") if field == "val" else None)
-    entries = value if isinstance(value, list) else [value]
-    return [
-        image
-        for entry in entries
-        for image in image_paths(file, data, field, resolve_entry(root, str(entry)))
-    ]
-
-
 def label_path(image: str, folder: str = "labels", suffix: str = ".txt") -> str:
     """Return the path where Ultralytics looks for the labels of an image.
 

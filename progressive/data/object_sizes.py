@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from progressive.data.detection import read_yaml
-from progressive.data.images import label_path, split_images
+from progressive.data.detection import read_yaml, split_images
+from progressive.data.images import label_path
 
 #: Labelled images to look at: enough for a median, in a few milliseconds.
 LOOKED_AT = 500

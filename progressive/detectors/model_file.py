@@ -5,18 +5,17 @@ A model is weights that Ultralytics has written (.pt), or a model yaml. Nothing 
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import yaml
 
 from progressive.errors import InputError, nearest
+from progressive.safe_loading.pickles import Placeholder, read_names
 
 YAML_SUFFIXES = (".yaml", ".yml")
 
@@ -149,7 +148,7 @@ def _class_of_weights(model: Path) -> str:
         with ZipFile(model) as archive:
             (part,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
             with archive.open(part) as stream:
-                found = _Names(stream).load()
+                found = read_names(stream)
     except (OSError, BadZipFile) as error:
         raise InputError(f"model={model}: is not a checkpoint that can be read: {error}") from None
     except Exception as error:  # damaged bytes can raise anything
@@ -157,44 +156,9 @@ def _class_of_weights(model: Path) -> str:
         raise InputError(f"model={model}: is not a checkpoint that can be read: {reason}") from None
     kept = found if isinstance(found, Mapping) else {}
     saved = kept.get("ema") or kept.get("model")
-    if not isinstance(saved, _Named):
+    if not isinstance(saved, Placeholder):
         raise InputError(
             f"model={model}: holds no model of Ultralytics; weights of a backbone alone are "
             "backbone.weights=FILE"
         )
     return type(saved).__name__
-
-
-class _Named:
-    """Stands for an object of the class whose name its own class has, and keeps nothing of it."""
-
-    def __new__(cls, *_: Any) -> _Named:
-        return super().__new__(cls)
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def append(self, value: Any) -> None:
-        """Take an element of a list."""
-
-
-class _Names(pickle.Unpickler):
-    """Unpickles a `_Named` of the same name instead of every class and function."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(stream)
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        return type(name, (_Named,), {})
-
-    def persistent_load(self, pid: Any) -> Any:
-        del pid
-        return _Named()

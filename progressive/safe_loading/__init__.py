@@ -7,6 +7,7 @@
 | weights: .safetensors, .pth, .pt, .bin | `weights.read_tensors` |
 | label cache | `arrays.refuse_hostile_cache` |
 | image cache, .npy | `arrays.refuse_hostile_array` |
+| the class of the model in a checkpoint | `pickles.read_names` |
 | any other pickle | `pickles.inspect_pickle` |
 
 YAML is read with `yaml.safe_load`, records with `json` and `csv`.

@@ -41,6 +41,28 @@ def inspect_pickle(
     _Inspector(stream, allowed, uncallable, set() if seen is None else seen).load()
 
 
+def read_names(stream: IO[bytes]) -> Any:
+    """Read a pickle to its end; each object becomes a `Placeholder` whose class has its name.
+
+    Args:
+        stream: a stream at the start of the pickle.
+
+    Raises:
+        Exception: the pickle is damaged. Damaged bytes can raise anything.
+    """
+    return _Names(stream).load()
+
+
+class _Names(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        ordered = (module, name) == ("collections", "OrderedDict")
+        return OrderedDict if ordered else type(name, (Placeholder,), {})
+
+    def persistent_load(self, pid: Any) -> Any:
+        del pid
+        return Placeholder()
+
+
 class _Inspector(pickle.Unpickler):
     """Unpickles placeholders instead of the functions and classes that a pickle names."""
 
@@ -62,18 +84,18 @@ class _Inspector(pickle.Unpickler):
         if self.allowed is not None and full not in self.allowed:
             raise ForbiddenPickleError(f"names {full}, which may execute code")
         if full in self.uncallable:
-            return _Uncallable(name, (_Placeholder,), {})
-        return OrderedDict if full == "collections.OrderedDict" else _Placeholder
+            return _Uncallable(name, (Placeholder,), {})
+        return OrderedDict if full == "collections.OrderedDict" else Placeholder
 
     def persistent_load(self, pid: Any) -> Any:
         del pid
-        return _Placeholder()
+        return Placeholder()
 
 
-class _Placeholder:
+class Placeholder:
     """Accepts everything that a pickle does with an object, and keeps nothing."""
 
-    def __new__(cls, *_: Any) -> _Placeholder:
+    def __new__(cls, *_: Any) -> Any:
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None:
@@ -86,7 +108,7 @@ class _Placeholder:
         pass
 
     def append(self, value: Any) -> None:
-        pass
+        """Take an element of a list."""
 
 
 class _Uncallable(type):

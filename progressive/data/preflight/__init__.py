@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from progressive.data.classification import VAL_FOLDERS
-from progressive.data.detection import DatasetInfo, read_yaml
-from progressive.data.images import label_path, split_images, walk_images
+from progressive.data.detection import DatasetInfo, read_yaml, split_images
+from progressive.data.images import label_path, walk_images
 from progressive.data.messages import complaint, refuse_unreadable
 from progressive.data.preflight.images import SpecialFileError
 from progressive.data.preflight.splits import inspect, shared_images
@@ -92,7 +92,7 @@ def _inspect(info: DatasetInfo, task: str, splits: Mapping[str, list[str]]) -> d
         columns = 5 + points * values
     try:
         found = {
-            name: inspect(images, len(info.names), columns=columns, labels=task in ROWS).to_json()
+            name: inspect(images, len(info.names), columns=columns, labels=task in ROWS)
             for name, images in splits.items()
         }
     except SpecialFileError as error:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,39 +25,13 @@ SAMPLE = 4096
 EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images of a split that cannot be used.
-
-    Attributes:
-        images: how many there are.
-        problems: names of those that cannot be used by what is wrong with them, in sorted order.
-    """
-
-    images: int
-    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def bad(self) -> int:
-        """How many cannot be used."""
-        return sum(map(len, self.problems.values()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return counts and examples, as records keep them."""
-        found = {
-            problem: {"images": len(names), "examples": list(names[:EXAMPLES])}
-            for problem, names in self.problems.items()
-        }
-        return {"images": self.images, "left_out": self.bad, "problems": found}
-
-
 def inspect(
     images: Sequence[str],
     classes: int,
     *,
     columns: int | None = None,
     labels: bool = True,
-) -> Split:
+) -> dict[str, Any]:
     """Look at the images of a split and, if it has them, at their labels.
 
     Args:
@@ -66,6 +39,10 @@ def inspect(
         classes: how many there are.
         columns: as for `label_problem`.
         labels: whether the label files are looked at.
+
+    Returns:
+        `images` and `left_out`, their numbers, and `problems`: by what is wrong the number of
+        `images` and `examples` of them, as records keep it.
 
     Raises:
         SpecialFileError: one of them is a pipe or a device.
@@ -84,24 +61,27 @@ def inspect(
         ):
             if problem is not None:
                 problems[problem].append(image)
-    return Split(len(images), {key: tuple(sorted(names)) for key, names in problems.items()})
+    found = {
+        problem: {"images": len(names), "examples": sorted(names)[:EXAMPLES]}
+        for problem, names in problems.items()
+    }
+    left_out = sum(map(len, problems.values()))
+    return {"images": len(images), "left_out": left_out, "problems": found}
 
 
 def shared_images(train: Sequence[str], val: Sequence[str]) -> list[tuple[str, str]]:
     """Return pairs of a training and a validation image with the same content.
 
-    Only files of one size are compared, by their ends first.
+    Files are told apart by size, then by their ends, and read whole only if both agree; each is
+    read once, however many are of one size.
     """
-    sizes: dict[int, list[str]] = defaultdict(list)
-    for image in train:
-        sizes[_size(image)].append(image)
-    pairs = []
-    for image in val:
-        alike = sizes.get(_size(image), [])
-        if alike and _size(image):
-            ends = _ends(image)
-            pairs += [(other, image) for other in alike if _ends(other) == ends][:1]
-    return [pair for pair in pairs if _whole(pair[0]) == _whole(pair[1])]
+    for alike in (_size, _ends, _whole):
+        trained, validated = ({image: alike(image) for image in part} for part in (train, val))
+        both = {*trained.values()} & {*validated.values()} - {None}
+        train = [image for image, value in trained.items() if value in both]
+        val = [image for image, value in validated.items() if value in both]
+    first = {trained[image]: image for image in reversed(train)}
+    return [(first[validated[image]], image) for image in val]
 
 
 def _shown(found: Any, count: int) -> Any:
@@ -112,19 +92,25 @@ def _shown(found: Any, count: int) -> Any:
     return tqdm(found, "Checking images", count, unit="image", leave=False)
 
 
-def _size(path: str) -> int:
+def _size(path: str) -> int | None:
     try:
-        return Path(path).stat().st_size
+        return Path(path).stat().st_size or None
     except OSError:
-        return 0
+        return None
 
 
-def _ends(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        start = file.read(SAMPLE)
-        file.seek(-min(SAMPLE, _size(path)), os.SEEK_END)
-        return start + file.read()
+def _ends(path: str) -> bytes | None:
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(SAMPLE)
+            file.seek(-len(start), os.SEEK_END)
+            return start + file.read()
+    except OSError:
+        return None
 
 
-def _whole(path: str) -> bytes:
-    return blake2b(Path(path).read_bytes()).digest()
+def _whole(path: str) -> bytes | None:
+    try:
+        return blake2b(Path(path).read_bytes()).digest()
+    except OSError:
+        return None

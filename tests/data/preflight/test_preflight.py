@@ -9,6 +9,7 @@ from PIL import Image
 
 from progressive.data import check
 from progressive.data.preflight import preflight, sentences
+from progressive.data.preflight.splits import shared_images
 from progressive.errors import DatasetError
 
 #: Enough that one bad image of them is less than a tenth.
@@ -70,6 +71,16 @@ def test_an_image_of_both_splits(data):
     shutil.copy(data.parent / "images/train/5.png", data.parent / "images/val/0.png")
     (said,) = sentences(looked_at(data))
     assert said.startswith("1 val images are in train as well, as 5.png and 0.png")
+
+
+def test_images_of_one_size_and_the_same_ends_are_told_apart(tmp_path):
+    def image(name, middle):
+        (tmp_path / name).write_bytes(b"a" * 5000 + middle + b"z" * 5000)
+        return str(tmp_path / name)
+
+    train = [image("0", b"0"), image("1", b"1"), image("2", b"1")]
+    val = [image("3", b"1"), image("4", b"4"), str(tmp_path / "missing")]
+    assert shared_images(train, val) == [(train[1], val[0])]
 
 
 def test_a_pipe_is_refused(data):
