@@ -96,6 +96,7 @@ class Placeholder:
     """Accepts everything that a pickle does with an object, and keeps nothing."""
 
     def __new__(cls, *_: Any) -> Any:
+        """Make one, whatever arguments the pickle has for it."""
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None:
