@@ -181,7 +181,7 @@ def test_a_budget_is_kept_and_a_resumed_run_knows_the_corrected_schedule(tiny_da
     folder = tmp_path / "run"
     arguments = command(
         *("stages=3", "size.max=96", f"data={tiny_data}", f"output={folder}"),
-        *("budget.minutes=2", "train.patience=0"),  # a fast machine trains hundreds of epochs
+        *("budget.minutes=1.5", "train.patience=0"),  # a fast machine trains hundreds of epochs
     )
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 240
@@ -201,4 +201,4 @@ def test_a_budget_is_kept_and_a_resumed_run_knows_the_corrected_schedule(tiny_da
     lengths = [stage["stop_epoch"] - stage["start_epoch"] for stage in summary["stages"]]
     assert lengths == settings["durations"]
     assert summary["prediction"]["source"] == "probe"
-    assert 60 < summary["seconds"]["total"] < 150  # of 120, interrupted once
+    assert 30 < summary["seconds"]["total"] < 180  # of 90, interrupted once, beside other tests

@@ -163,8 +163,8 @@ class Config(Strengths):
     save_minutes: float | None = Field(
         10,
         gt=0,
-        description="Most minutes between two checkpoints within an epoch, besides the one at each "
-        "epoch; null for those alone.",
+        description="Most minutes between two checkpoints within an epoch, besides those between "
+        "epochs; null for those alone.",
     )
     dry_run: bool = Field(False, description="Print the plan and stop.")
     probe: bool = Field(

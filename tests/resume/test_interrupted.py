@@ -11,6 +11,7 @@ import time
 import pytest
 
 from progressive.runs import checkpoints
+from progressive.runs.records import read_epochs
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def start(*arguments, cwd):
 
 def wait_for_epoch(folder, epoch, process):
     deadline = time.monotonic() + 240
-    while not list(folder.glob(f"checkpoints/epoch-{epoch:05d}-*")):
+    while len(read_epochs(folder)) < epoch:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)

@@ -100,8 +100,8 @@ class ProgressiveCallback:
             memory, layers, optimizer, batches and decoding as they are in Ultralytics (but for
             images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
         notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
-        save_minutes: most minutes between two checkpoints within an epoch; every epoch starts with
-            one. None for these alone.
+        save_minutes: most minutes between two checkpoints within an epoch; epochs start with one
+            too, unless the last is very young. None for these alone.
         checkpoints: keep the whole state in `checkpoints/` of the run folder, to resume exactly;
             never with `save=False`.
         resume: go on from the newest checkpoint in the run folder.

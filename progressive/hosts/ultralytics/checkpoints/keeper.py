@@ -2,7 +2,7 @@
 
 begin          a resumed training: its records as they were, its first epoch
 watch          put back what set-up has made, or train anew; listen to the trainer
-epoch starts   put back the rest, once; write a checkpoint
+epoch starts   put back the rest, once; write a checkpoint, unless the last is young
 batch ends     write one if it is time; leave if a signal has asked for it
 training ends  write the last one, before the best weights are validated
 """
@@ -29,6 +29,9 @@ from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.runs import checkpoints
 from progressive.signals import Interruption, exit_code, installed, named
 
+#: Trained at least so many times as long as a checkpoint takes to write, before the next.
+SPARING = 20
+
 #: Copy of the best weights, for their last validation: Ultralytics rewrites the file for it.
 BEST = "best.pt"
 
@@ -47,7 +50,7 @@ class Keeper:
 
     Args:
         recorder: whose records are part of the state.
-        minutes: between two checkpoints within an epoch; None for one at every epoch only.
+        minutes: between two checkpoints within an epoch; None for them at epochs only.
         resume: whether to go on from the newest checkpoint of the run folder.
     """
 
@@ -62,6 +65,7 @@ class Keeper:
         self._before_validation: dict[str, Any] | None = None
         self._in_epoch = False
         self._written = time.monotonic()
+        self._cost: float | None = None  # seconds that the last checkpoint took
         self._interruption: Interruption | None = None
 
     def prepare(self, trainer: BaseTrainer) -> None:
@@ -134,9 +138,10 @@ class Keeper:
         training.begun = trainer.train_loader.iterator is not None
         training.order = training.passes.begin_epoch(trainer.train_loader)
         training.pending = training.counter.pending if training.counter else 0
-        self._write(trainer, parts.read(training, heavy=False))
-        self._leave_if_asked()
-        self._recorder.start_epoch()  # what it took is no training
+        if self._asked or not self._is_young():
+            self._write(trainer, parts.read(training, heavy=False))
+            self._leave_if_asked()
+            self._recorder.start_epoch()  # what it took is no training
 
     def on_train_batch_start(self, trainer: BaseTrainer) -> None:
         """Let the batches that are trained already pass."""
@@ -158,19 +163,17 @@ class Keeper:
                 self._replay = None
             elif not last:
                 return
-        asked = self._interruption is not None and self._interruption.asked is not None
         if last:
             self._before_validation = parts.read(training, heavy=False)
             training.passes.end_epoch()
-        if asked or (self._is_time() and not last):
+        if self._asked or (self._is_time() and not last):
             self._write(trainer, self._before_validation or parts.read(training, heavy=False))
         self._leave_if_asked()
 
     def on_val_batch_end(self, validator: Any) -> None:  # noqa: ARG002
         """Leave a validation if a signal asks for it; it begins again."""
         training, before = self._training, self._before_validation
-        asked = self._interruption is not None and self._interruption.asked is not None
-        if asked and self._in_epoch and training is not None and before is not None:
+        if self._asked and self._in_epoch and training is not None and before is not None:
             self._write(training.trainer, before)
             self._leave_if_asked()
 
@@ -228,13 +231,25 @@ class Keeper:
             self._training.passes = Passes(trainer.train_loader)
         return self._training
 
+    @property
+    def _asked(self) -> bool:
+        """Whether a signal asks to leave."""
+        return self._interruption is not None and self._interruption.asked is not None
+
     def _is_time(self) -> bool:
         return self.minutes is not None and time.monotonic() - self._written > 60 * self.minutes
+
+    def _is_young(self) -> bool:
+        """Whether the last checkpoint is so young that another would be mostly writing."""
+        if self._cost is None or self._is_time():
+            return False
+        return time.monotonic() - self._written < SPARING * self._cost
 
     def _write(self, trainer: BaseTrainer, light: dict[str, Any], *, done: bool = False) -> None:
         """Write a checkpoint; a full disk costs the checkpoint, not the training."""
         if RANK not in {-1, 0} or self._training is None:
             return
+        begun = time.monotonic()
         folder = Path(trainer.save_dir)
         batch = 0 if done else self._training.batch
         epoch = trainer.epoch + done
@@ -254,6 +269,7 @@ class Keeper:
             return
         finally:
             self._written = time.monotonic()
+            self._cost = self._written - begun
         if self._interruption is not None:
             self._interruption.advice = f"Continue with: resume={folder}"
 
