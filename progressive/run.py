@@ -31,7 +31,7 @@ from progressive.prediction import fewest_epochs, most_epochs
 from progressive.resume import go_on, interrupted
 from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim
-from progressive.schedule import ProgressiveSchedule
+from progressive.schedule import KNOBS, ProgressiveSchedule
 from progressive.training import (
     callback_options,
     follow_schedule,
@@ -68,8 +68,8 @@ def run(config: Config) -> float | None:
     if config.probes and run_folder is None:
         config, probed = _probe(config)
     print(title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
-    if config.lr_by == "compute" and config.schedule().stages[0].image_size < config.size.max:
-        print("The learning rate falls with the pixels processed.", flush=True)
+    for remark in _remarks(config):
+        print(remark, flush=True)
     if probed is not None:
         print("", _forecast(config, probed), sep="\n", flush=True)
     for warning in [*_pitfalls(config, data), *_large_objects(config, data)]:
@@ -125,6 +125,16 @@ def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
         return list(found)
     except InputError as error:
         raise ConfigError(str(error)) from None
+
+
+def _remarks(config: Config) -> list[str]:
+    """Return what the table of the plan does not show."""
+    remarks, schedule = [], config.schedule()
+    if config.starts_from_weights and not any(schedule.uses(knob.name) for knob in KNOBS):
+        remarks.append("Training starts from weights, so only the image size rises.")
+    if config.lr_by == "compute" and schedule.stages[0].image_size < config.size.max:
+        remarks.append("The learning rate falls with the pixels processed.")
+    return remarks
 
 
 def _large_objects(config: Config, data: DatasetInfo | None) -> list[str]:

@@ -226,6 +226,13 @@ class Config(Strengths):
         """Whether steps are timed before training; a budget cannot do without."""
         return self.probe or self.budget.minutes is not None
 
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the backbone or the whole model has been trained before."""
+        if self.model is not None:
+            return self.model.endswith(".pt")
+        return self.backbone is not None and bool(self.backbone.pretrained or self.backbone.weights)
+
     def given(self, names: Sequence[str]) -> Config:
         """Return the same with the names of the keys that were given on the command line."""
         copy = self.model_copy()

@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from progressive.config.complaints import keys
+from progressive.config.fitting import fitting_schedule
 from progressive.config.help import help_text
 from progressive.config.machine import fitting_machine
 from progressive.config.model import GROUPS, Config
@@ -31,13 +32,16 @@ def register(overrides: Sequence[str]) -> None:
     """Give Hydra its resolvers and the options that follow from the catalog and the knobs.
 
     Args:
-        overrides: of the command line, which may say what machine this is for.
+        overrides: of the command line, which may say what machine and what start this is for.
     """
     OmegaConf.register_new_resolver(
         "to_stride", lambda size: round(size / STRIDE) * STRIDE, replace=True
     )
     OmegaConf.register_new_resolver(
         "fitting_machine", lambda *, _root_: fitting_machine(overrides, _root_), replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "fitting_schedule", lambda: fitting_schedule(overrides), replace=True
     )
     store = ConfigStore.instance()
     store.store(name="base", node=OmegaConf.create(_base()))

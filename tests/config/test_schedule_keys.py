@@ -3,7 +3,9 @@
 import pytest
 
 from progressive.config.command_line import compose_config
+from progressive.config.fitting import fitting_schedule
 from progressive.errors import ConfigError
+from progressive.schedule import KNOBS
 
 CPU = "device=cpu"
 
@@ -38,3 +40,40 @@ def test_bad_keys_of_a_schedule_are_one_line(override, message):
 def test_presets_of_the_paper_keep_its_learning_rate():
     assert compose_config([CPU, "schedule=efficientnetv2_s"]).lr_by == "epochs"
     assert compose_config([CPU, "schedule=fast"]).lr_by == "compute"
+
+
+def uses_a_knob(*overrides):
+    schedule = compose_config([CPU, *overrides]).schedule()
+    return any(schedule.uses(knob.name) for knob in KNOBS)
+
+
+@pytest.mark.parametrize(
+    ("override", "schedule"),
+    [
+        ("backbone.pretrained=true", "finetune"),
+        ("backbone.pretrained=false", "fast"),
+        ("backbone.pretrained=true,false", "fast"),
+        ("backbone.weights=lite0.pth", "finetune"),
+        ("backbone.weights=null", "fast"),
+        ("model=yolov8n.pt", "finetune"),
+        ("+model='yolov8n.pt'", "finetune"),
+        ("model=yolov8n.yaml", "fast"),
+        ("~backbone.weights", "fast"),
+    ],
+)
+def test_weights_choose_the_schedule(override, schedule):
+    assert fitting_schedule(["device=cpu", override]) == schedule
+
+
+def test_training_from_weights_is_regularised_only_if_asked():
+    weights = ("backbone=efficientnet_lite0", "backbone.pretrained=true")
+    config = compose_config([CPU, *weights])
+    assert config.starts_from_weights
+    assert config.lr_by == "compute"
+    assert not uses_a_knob(*weights)
+    assert uses_a_knob(*weights, "mixup.max=0.1")
+    assert uses_a_knob(*weights, "schedule=fast")
+
+
+def test_training_from_nothing_is_regularised():
+    assert uses_a_knob()
