@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # all rows are tried at once, which takes a minute
+
 TABLE = Path(__file__).with_name("rows.py")
 _spec = spec_from_file_location("rows", TABLE)
 assert _spec is not None

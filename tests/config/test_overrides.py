@@ -66,6 +66,7 @@ def attempt(read):
     return None, complaint
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -125,6 +125,7 @@ def test_launch_on_several_gpus_hands_the_model_over(detector, data, tmp_path, m
     assert YOLO(trainer.last).model.model[0].channels == (24, 56, 96)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript-based ONNX export")
 @pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # the head compares shapes

@@ -156,6 +156,7 @@ def test_every_stage_is_in_the_log(make_trainer):
     assert (second["stage"], second["image_size"], second["step"]) == (1, 64, 2 * STEPS)
 
 
+@pytest.mark.slow
 def test_resumed_run_goes_on_mid_stage_and_mid_epoch(make_trainer):
     trainer, seen = make_trainer(save_strategy="steps", save_steps=4)
     ProgressiveCallback(SCHEDULE).attach(trainer)

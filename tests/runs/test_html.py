@@ -69,6 +69,7 @@ def test_the_records_are_in_the_page(make_run, tmp_path):
     assert records["environment"]["seed"] == 0
 
 
+@pytest.mark.slow
 def test_names_cannot_become_markup(make_run, tmp_path):
     folder = make_run(tmp_path / "run", classes=(HOSTILE, "b"), data=HOSTILE)
     settings = folder / "config.yaml"

@@ -164,6 +164,7 @@ def test_training_takes_as_many_steps_with_as_many_images(
     assert len(next(iter(model.trainer.train_loader))["im_file"]) == batch
 
 
+@pytest.mark.slow
 def test_merging_begins_when_warming_up_ends(tiny_data, fast, plain, make_recorder, tmp_path):
     recorder = make_recorder()
     model = YOLO("yolov8n.yaml")

@@ -65,6 +65,7 @@ def test_the_rest_is_as_much_slower_as_the_stage_before(tmp_path):
     assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == [4, 2]
 
 
+@pytest.mark.slow
 def test_a_live_trainer_ends_where_the_corrected_schedule_does(tiny_data, tmp_path):
     made = BudgetCallback(planned(4), seconds=3600.0, timing=Timing({}), weights=(1, 1))
     rates = {}

@@ -141,6 +141,7 @@ def test_a_knob_that_the_model_has_no_layer_for_is_named(tmp_path, fast, tiny_da
     assert any("drop_path has no effect" in text for text in said)
 
 
+@pytest.mark.slow
 def test_the_log_says_which_operation_is_left_out(tmp_path, fast, plain, monkeypatch):
     from progressive.hosts.ultralytics import loader
 

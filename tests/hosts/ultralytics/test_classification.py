@@ -79,6 +79,7 @@ def zeros(values):
     return (values == 0).float().mean().item()
 
 
+@pytest.mark.slow
 def test_size_and_dropout_follow_the_schedule(folder, tmp_path):
     schedule = ProgressiveSchedule.linear(
         epochs=4, stages=2, image_size=(32, 64), dropout=(0.1, 0.4)
@@ -127,6 +128,7 @@ def test_dropout_drops_in_training_and_never_in_validation(folder, tmp_path):
     assert not any(dropped[False])
 
 
+@pytest.mark.slow
 def test_dropout_of_the_trainer_stays_if_the_schedule_has_none(folder, tmp_path):
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
     batches, _ = train(folder, schedule, tmp_path, dropout=0.25)

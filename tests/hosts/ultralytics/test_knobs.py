@@ -60,6 +60,7 @@ def test_mixup_blends_at_the_rate_of_the_stage(train_epochs):
     assert 0.36 < changed_share(second) < 0.56
 
 
+@pytest.mark.slow
 def test_mosaic_follows_the_schedule(train_epochs):
     schedule = ProgressiveSchedule.linear(epochs=4, stages=2, image_size=(32, 64), mosaic=(0, 1))
     batches, _ = train_epochs(schedule, close_mosaic=0)  # with mosaic=0.0 of the trainer's own
@@ -95,6 +96,7 @@ def test_magnitude_changes_pixels_more_and_more(train_epochs):
     assert np.mean(distance[1]) > 2 * np.mean(distance[0]) > 0
 
 
+@pytest.mark.slow
 def test_a_schedule_without_dropout_leaves_the_models_own_alone(
     flat_data, fast, plain, make_recorder, tmp_path
 ):
@@ -112,6 +114,7 @@ def test_a_schedule_without_dropout_leaves_the_models_own_alone(
     assert {tuple(batch["dropout"]) for batch in OwnDropout.batches} == {(0.4,)}
 
 
+@pytest.mark.slow
 def test_dropout_follows_the_schedule_in_our_detectors(train_epochs):
     model = build_detector("yolov8", "n", "efficientnetv2_b0", width=0.25, depth=0.25, classes=1)
     schedule = ProgressiveSchedule.linear(

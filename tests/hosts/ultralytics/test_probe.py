@@ -17,6 +17,7 @@ SCHEDULE = ProgressiveSchedule.linear(epochs=5, stages=2, image_size=(32, 64))
 ARGUMENTS = {"batch": 4, "nbs": 8, "warmup_epochs": 1, "device": "cpu", "plots": False}
 
 
+@pytest.mark.slow
 def test_every_kind_of_epoch_is_timed_and_nothing_stays(tiny_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = random.getstate(), torch.get_rng_state(), torch.get_num_threads()

@@ -27,6 +27,7 @@ print(64 * 2**20 // resource.getpagesize())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="no GNU C library")
 def test_large_blocks_are_used_again():
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch._dynamo.config as dynamo
 from torch import nn
@@ -11,6 +12,7 @@ from progressive.hosts.ultralytics.speed.compilation import compile_once_per_siz
 from progressive.schedule import ProgressiveSchedule
 
 
+@pytest.mark.slow
 def test_one_graph_for_each_size():
     schedule = ProgressiveSchedule.linear(epochs=6, stages=6, image_size=(32, 192))
     counter = CompileCounter()

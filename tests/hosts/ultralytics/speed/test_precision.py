@@ -151,6 +151,7 @@ def test_a_loss_that_has_moved_on_is_kept():
     assert trainer.amp is False
 
 
+@pytest.mark.slow
 def test_arguments_rule_a_precision_out(tiny_data, fast, tmp_path):
     seen = train(tiny_data, fast, tmp_path, amp=False, channels_last=False)
     assert (seen["amp"], seen["head"]) == (False, torch.float32)
