@@ -11,7 +11,6 @@ if __name__ == "__main__":  # before anything slow is imported
 
     Interruption().install()
 
-import os
 import platform
 import sys
 import time
@@ -36,12 +35,14 @@ from progressive.comparison.train import (
 from progressive.config.command_line import compose_config
 from progressive.config.comparing import HELP, Request, key_of, read_request, written
 from progressive.config.hydra_errors import fail
+from progressive.config.machine import has_gpu
 from progressive.config.model import Config
 from progressive.data import DatasetInfo, resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
 from progressive.run import precheck
+from progressive.runs.environment import processor
 from progressive.runs.html import write_report
 from progressive.runs.lock import locked, refuse_if_locked
 from progressive.runs.records import write_json
@@ -86,7 +87,10 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
     if request.base.dry_run:
         return None
     print(f"\nFolder: {folder}\n", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(_impossible(folder, error)) from None
     if interruption := installed():
         interruption.as_exceptions()  # runs are ours to end
     try:
@@ -94,10 +98,9 @@ def compare(arguments: Sequence[str]) -> dict[str, Any] | None:
             results = _train(runs, request.base)
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command with output={folder} goes on.", file=sys.stderr)
-        raise SystemExit(130) from None
-    device = _devices(request.base)[0]
+        raise SystemExit(interruption.code if interruption else 130) from None
     found = outcome(
-        {name: _trained(name, runs, results, folder, device) for name in request.arms},
+        {name: _trained(name, runs, results, folder) for name in request.arms},
         seeds=request.comparison.seeds,
         baseline=str(request.comparison.baseline),
         margin=request.comparison.margin,
@@ -125,7 +128,7 @@ def _plan(request: Request) -> tuple[list[Run], Path, list[str]]:
     contenders, notes = _with_one_optimizer(request, contenders, dataset)
     check_all_differ([contender.arm for contender in contenders])
     runs = _runs(contenders, seeds, folder)
-    check_reuse(runs)
+    check_reuse(runs, _place(base))
     print(_title(contenders, seeds), *notes, sep="\n", flush=True)
     return runs, folder, notes
 
@@ -215,13 +218,24 @@ def _folder(output: str | None) -> Path:
     """Return the folder of the comparison, new or to be continued; make nothing."""
     if output is None:
         return Path("runs", f"compare-{time.strftime('%Y-%m-%d_%H-%M-%S')}").resolve()
-    folder = Path(output).expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output={output}: is no folder")
-    refuse_if_locked(folder, f"output={output}")
-    if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*/seed*.json")):
-        raise ConfigError(f"output={output}: is not empty and holds no comparison; name another")
+    try:
+        folder = Path(output).expanduser().resolve()
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"output={output}: is no folder")
+        refuse_if_locked(folder, f"output={output}")
+        if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("*/seed*.json")):
+            raise ConfigError(
+                f"output={output}: is not empty and holds no comparison; name another"
+            )
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(_impossible(output, error)) from None
     return folder
+
+
+def _impossible(output: str | Path | None, error: Exception) -> str:
+    return f"output={output!s}: {getattr(error, 'strerror', None) or error}"
 
 
 def _runs(contenders: Sequence[Contender], seeds: Sequence[int], folder: Path) -> list[Run]:
@@ -233,7 +247,8 @@ def _runs(contenders: Sequence[Contender], seeds: Sequence[int], folder: Path) -
         ours = arm.trainer == "progressive"
         module = ("progressive.run",) if ours else ("progressive.comparison.train", arm.trainer)
         where = (f"seed={seed}", written("output", place))
-        runs.append(Run(arm, seed, place, module, (*overrides, *where)))
+        go_on = written("resume", place)
+        runs.append(Run(arm, seed, place, module, (*overrides, *where), go_on))
     return runs
 
 
@@ -249,19 +264,25 @@ def _train(runs: Sequence[Run], base: Config) -> dict[str, Result]:
         metric, score = next(iter(result.last.items()))
         print(progress.line(run, seconds, f"{LABELS[metric]} {score:.3f}"), flush=True)
 
-    take_turns(runs, devices, tell)
+    take_turns(runs, devices, _place(base), tell)
     return results
 
 
 def _trained(
-    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path, device: str | None
+    name: str, runs: Sequence[Run], results: Mapping[str, Result], folder: Path
 ) -> Trained:
-    own = sorted((run for run in runs if run.arm.name == name), key=runs.index)
+    own = [run for run in runs if run.arm.name == name]
     return Trained(
         runs=[str(run.folder.relative_to(folder)) for run in own],
-        commands=[["python", *run.command(device)] for run in own],
+        commands=[run.trained_by for run in own],
         results=[results[run.name] for run in own],
     )
+
+
+def _place(config: Config) -> dict[str, Any]:
+    """Return what the times of a run depend on beside its settings."""
+    gpu = has_gpu() if config.device is None else config.device != "cpu"
+    return {"kind": "cuda" if gpu else "cpu", "processor": processor()}
 
 
 def _devices(config: Config) -> list[str | None]:
@@ -284,7 +305,7 @@ def _machine(config: Config) -> dict[str, Any]:
     """Say where this was measured."""
     names = ("torch", "ultralytics", "timm", "progressive-learning")
     found: dict[str, Any] = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cpus(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -297,14 +318,6 @@ def _machine(config: Config) -> dict[str, Any]:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         found["gpus"] = [torch.cuda.get_device_name(index) for index in range(count)]
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model n"))
-    except (OSError, StopIteration):
-        return platform.processor() or os.uname().machine
 
 
 if __name__ == "__main__":

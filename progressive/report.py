@@ -17,6 +17,9 @@ from pathlib import Path
 
 from progressive.errors import InputError
 
+#: Where the report of several folders goes.
+COMPARISON = Path("comparison")
+
 EPILOG = """\
 A report is written to report.html in the folder, a comparison of several folders to
 comparison/report.html here. The first folder is the baseline."""
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, or of runs"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("comparison"), help="folder of a comparison of several"
+        "--output", type=Path, help="folder of a comparison of several; comparison/ by default"
     )
     parser.add_argument("--baseline", type=Path, help="run to draw beside a single one")
     try:
@@ -44,12 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from None
 
 
-def write(folders: Sequence[Path], output: Path, baseline: Path | None = None) -> Path:
+def write(
+    folders: Sequence[Path], output: Path | None = None, baseline: Path | None = None
+) -> Path:
     """Write the report and return its page.
 
     Args:
         folders: of runs, or that hold runs.
-        output: folder of the report of several.
+        output: folder of the report of several; `comparison` by default.
         baseline: a run to draw beside a single one.
 
     Raises:
@@ -60,6 +65,8 @@ def write(folders: Sequence[Path], output: Path, baseline: Path | None = None) -
 
     if baseline is not None and (len(folders) > 1 or not is_run(folders[0])):
         raise InputError(f"--baseline {baseline}: goes with the folder of one run")
+    if output is not None and len(folders) == 1:
+        raise InputError(f"--output {output}: goes with several folders; one has its report inside")
     try:
         if len(folders) == 1:
             return write_report(folders[0], baseline)
@@ -67,9 +74,14 @@ def write(folders: Sequence[Path], output: Path, baseline: Path | None = None) -
         for folder in folders:
             found = find_runs(folder) if folder.is_dir() else []
             runs += found or [folder]  # which says what is wrong with it when it is read
-        return write_comparison(runs, output)
+        runs = list(dict.fromkeys(run.expanduser().resolve() for run in runs))
+        if len(runs) < 2:
+            raise InputError(f"{folders[0]}: is the only run named; a comparison needs two")
+        return write_comparison(runs, output or COMPARISON)
     except OSError as error:
         raise InputError(f"{error.filename or output}: {error.strerror or error}") from None
+    except UnicodeError as error:
+        raise InputError(f"{output or folders[0]}: its name cannot be written: {error}") from None
 
 
 class _Parser(argparse.ArgumentParser):

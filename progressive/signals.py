@@ -61,8 +61,18 @@ class Interruption:
 
     def as_exceptions(self) -> None:
         """Let a signal raise KeyboardInterrupt from now on, for a process that only waits."""
+
+        def note(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+            self.asked = signal.Signals(number)
+            raise KeyboardInterrupt
+
         for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, note)
+
+    @property
+    def code(self) -> int:
+        """The exit code of what was asked; that of Ctrl-C before anything was."""
+        return exit_code(self.asked or signal.SIGINT)
 
     def _take(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if os.getpid() != self._process:

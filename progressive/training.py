@@ -95,7 +95,8 @@ def follow_schedule(
         begun = checkpoints.exists(folder) or (folder / "weights" / "last.pt").is_file()
         advice = f"Continue with: resume={folder}" if begun else "Nothing was saved yet."
         print(f"\nInterrupted. {advice}", file=sys.stderr)
-        raise SystemExit(130) from None
+        interruption = installed()
+        raise SystemExit(interruption.code if interruption else 130) from None
     return folder
 
 

@@ -83,6 +83,13 @@ def test_a_folder_of_something_else_is_refused(tiny_data, tmp_path):
         compare([*SMALL, f"data={tiny_data}", f"output={tmp_path / 'note.txt'}"])
 
 
+def test_a_folder_that_cannot_be_made_is_refused(tiny_data):
+    for output in ("x" * 300, "/proc/x"):
+        with pytest.raises(InputError, match=r"^output=") as error:
+            compare([*SMALL, f"data={tiny_data}", f"output={output}", "arms=[fixed,progressive]"])
+        assert "\n" not in str(error.value)
+
+
 def command(*arguments):
     return [sys.executable, "-m", "progressive.compare", *arguments]
 
@@ -108,6 +115,9 @@ def test_a_real_comparison(tiny_data, tmp_path):
     assert list(found["arms"]) == ["stock", "fixed", "multi_scale", "mine"]
     assert found["arms"]["stock"]["images"] == [24]
     assert found["arms"]["stock"]["pixels"] == [24 * 64**2]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "All runs saw the same data." in page
+    assert "python -m progressive.compare" in page
     assert found["arms"]["multi_scale"]["pixels"] == [pytest.approx(24 * 64**2 * 13 / 12)]
     assert found["baseline"] == "fixed"
     assert found["verdict"] in done.stdout

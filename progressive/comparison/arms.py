@@ -9,8 +9,8 @@ from typing import Any
 from progressive.errors import ConfigError
 from progressive.schedule import KNOBS, ProgressiveSchedule
 
-#: Where a run is kept, which says nothing of what is trained; and where it is computed.
-PLACES = ("seed", "output", "resume", "dry_run", "device", "workers")
+#: Where a run is kept and computed, which says nothing of what is trained.
+PLACES = ("seed", "output", "resume", "dry_run", "device")
 
 #: Keys that a list of `sizes=` stands for.
 SIZES = ("stages", "size")

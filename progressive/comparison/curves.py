@@ -16,10 +16,12 @@ class Point:
     Attributes:
         seconds: since training began, validations included, to the end of the epoch.
         score: mAP50-95, or accuracy for a classifier.
+        epoch: how many epochs were trained then.
     """
 
     seconds: float
     score: float
+    epoch: int
 
 
 def seconds_to(target: float, curve: Sequence[Point]) -> float | None:
@@ -74,5 +76,6 @@ def converged(curve: Sequence[Point], gain: float = 0.01, share: float = 0.2) ->
     """
     if len(curve) < 2:
         return False
-    before = curve[: max(1, round(len(curve) * (1 - share)))]
-    return curve[-1].score - before[-1].score < gain
+    early = [point for point in curve if point.epoch <= curve[-1].epoch * (1 - share)]
+    before = early[-1] if early else curve[0]
+    return curve[-1].score - before.score < gain

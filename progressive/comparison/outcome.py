@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, median
 from typing import Any
 
 from tabulate import tabulate
@@ -13,10 +12,7 @@ from progressive.comparison.curves import converged, speed_up_at_equal_quality
 from progressive.comparison.results import SCORES, Result
 from progressive.comparison.statistics import paired
 from progressive.comparison.verdict import baseline_note, verdict
-from progressive.runs.report import METRICS, duration
-
-#: What people call the scores of `compare.json`.
-LABELS = {ours: METRICS[name] for names in SCORES.values() for name, ours in names.items()}
+from progressive.runs.comparison_table import LABELS, rows
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,8 @@ def outcome(
 
 def table(found: Mapping[str, Any]) -> str:
     """Draw the arms of an outcome, means over seeds."""
-    rows = [_row(name, arm, found) for name, arm in found["arms"].items()]
     return tabulate(
-        rows, headers="keys", tablefmt="github", stralign="right", disable_numparse=True
+        rows(found), headers="keys", tablefmt="github", stralign="right", disable_numparse=True
     )
 
 
@@ -110,42 +105,6 @@ def _numbers(arm: Trained, task: str) -> dict[str, Any]:
         "speed_up_equal_quality": None,
         "difference": None,
     }
-
-
-def _row(name: str, arm: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
-    metric, seconds = found["metric"], arm["seconds"]
-    scores = [key for key in LABELS if key in arm]
-    return {
-        "arm": name,
-        **{LABELS[key]: f"{fmean(arm[key]):.3f}" for key in scores},
-        f"best {LABELS[metric]}": f"{fmean(arm[f'best_{metric}']):.3f}",
-        "training": duration(fmean(seconds["train"])),
-        "validation": duration(fmean(seconds["validation"])),
-        "total": duration(fmean(seconds["total"])),
-        "images": f"{fmean(arm['images']):.0f}",
-        "megapixels": f"{fmean(arm['pixels']) / 1e6:.3g}",
-        "speed-up": "-" if arm["speed_up"] is None else f"{arm['speed_up']:.2f}",
-        "at equal quality": _equal_quality(arm["speed_up_equal_quality"]),
-        "difference": _difference(arm["difference"]),
-    }
-
-
-def _equal_quality(ratios: Sequence[float | None] | None) -> str:
-    """Write the median over all seeds, a run that never gets there counted as the slowest."""
-    if ratios is None:
-        return "-"
-    middle = median(ratio or 0.0 for ratio in ratios)
-    reached = sum(ratio is not None for ratio in ratios)
-    text = f"{middle:.2f}" if middle else "not reached"
-    return text if reached in {0, len(ratios)} else f"{text} ({reached} of {len(ratios)} seeds)"
-
-
-def _difference(found: Mapping[str, Any] | None) -> str:
-    if found is None:
-        return "-"
-    if found["low"] is None:
-        return f"{found['mean']:+.3f}"
-    return f"{found['mean']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
 
 
 def _total(results: Sequence[Result]) -> float:

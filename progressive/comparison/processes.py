@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Run:
         folder: its run folder.
         module: that trains it, followed by the arguments that come first.
         overrides: all others, the device aside.
+        go_on: the override that resumes it, where it can be resumed.
     """
 
     arm: Arm
@@ -39,6 +40,7 @@ class Run:
     folder: Path
     module: tuple[str, ...]
     overrides: tuple[str, ...]
+    go_on: str = ""
 
     @property
     def name(self) -> str:
@@ -67,19 +69,29 @@ class Run:
         begun = checkpoints.exists(self.folder) or last.is_file()
         return self.arm.trainer == "progressive" and begun and not self.finished
 
+    @property
+    def trained_by(self) -> list[str]:
+        """The command that began it, as recorded."""
+        return [str(word) for word in _read(self.request)["command"]]
+
     def command(self, device: str | None = None, *, resume: bool = False) -> list[str]:
         """Return what trains it, as after `python`."""
         where = [f"device={_listed(device)}"] if device else []
         if resume:
-            return ["-m", *self.module, f"resume={_quoted(self.folder)}", *where]
+            return ["-m", *self.module, self.go_on, *where]
         return ["-m", *self.module, *self.overrides, *where]
 
 
-def check_reuse(runs: Sequence[Run]) -> None:
+def check_reuse(runs: Sequence[Run], place: Mapping[str, Any]) -> None:
     """Check that what lies in the folders of runs belongs to them.
 
+    Args:
+        runs: all of them.
+        place: what the times of a run depend on beside its settings.
+
     Raises:
-        InputError: a folder is no run of this comparison, or one with other settings.
+        InputError: a folder is no run of this comparison, or one with other settings or from
+            another machine.
     """
     for run in runs:
         if not run.request.exists():
@@ -94,16 +106,26 @@ def check_reuse(runs: Sequence[Run]) -> None:
                 f"output: {run.folder} was trained with other settings{_first(found, run)}; "
                 "name another folder"
             )
+        before = found.get("place", place)  # not in records of earlier versions
+        if run.finished and before != place:
+            raise InputError(
+                f"output: {run.folder} was trained on {_words(before)}, and this is "
+                f"{_words(place)}: their times cannot be compared; name another folder"
+            )
 
 
 def take_turns(
-    runs: Sequence[Run], devices: Sequence[str | None], tell: Callable[[Run, float], None]
+    runs: Sequence[Run],
+    devices: Sequence[str | None],
+    place: Mapping[str, Any],
+    tell: Callable[[Run, float], None],
 ) -> None:
     """Train what is not finished, in order, one run per device at a time.
 
     Args:
         runs: all of them.
         devices: where; None leaves the choice to the run.
+        place: what is kept of the machine beside each run.
         tell: is called for each finished run with the seconds it took now, 0 if it was there.
 
     Raises:
@@ -118,7 +140,7 @@ def take_turns(
         while waiting or busy:
             for device in devices:
                 if device not in busy and waiting:
-                    busy[device] = _Process(waiting.pop(0), device)
+                    busy[device] = _Process(waiting.pop(0), device, place)
             time.sleep(PATIENCE)
             for device, process in list(busy.items()):
                 if process.ended():
@@ -132,8 +154,8 @@ def take_turns(
 class _Process:
     """A run at work: first where it was interrupted, and from the start if that is impossible."""
 
-    def __init__(self, run: Run, device: str | None) -> None:
-        self.run, self.device = run, device
+    def __init__(self, run: Run, device: str | None, place: Mapping[str, Any]) -> None:
+        self.run, self.device, self.place = run, device, place
         self.resumed = run.resumable
         self._began = time.monotonic()
         self._start(resume=self.resumed)
@@ -169,7 +191,8 @@ class _Process:
         run = self.run
         if not resume:
             shutil.rmtree(run.folder, ignore_errors=True)
-            asked = {"command": ["python", *run.command(self.device)], "asked": run.arm.asked}
+            command = ["python", *run.command(self.device)]
+            asked = {"command": command, "asked": run.arm.asked, "place": dict(self.place)}
             write_json(run.request, asked)
         command = [sys.executable, *run.command(self.device, resume=resume)]
         with run.log.open("ab" if resume else "wb") as log:
@@ -194,6 +217,10 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def _words(place: Any) -> str:
+    return ", ".join(map(str, place.values())) if isinstance(place, dict) else str(place)
+
+
 def _first(found: Any, run: Run) -> str:
     """Name the first key in which a request differs."""
     try:
@@ -202,11 +229,6 @@ def _first(found: Any, run: Run) -> str:
         return f" ({keys[0]}={settings.get(keys[0])}, not {asked[keys[0]]})" if keys else ""
     except (TypeError, KeyError, AttributeError):
         return ""
-
-
-def _quoted(folder: Path) -> str:
-    text = str(folder).replace("'", "\\'")
-    return f"'{text}'"
 
 
 def _listed(device: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -65,6 +66,8 @@ def read_result(folder: Path, task: str, pixel_factor: float = 1.0) -> Result:
         best = {ours: float(summary["metrics"][name]) for name, ours in names.items()}
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{folder / SUMMARY}: lacks scores or seconds; repeat the run") from None
+    if not all(map(math.isfinite, (*seconds.values(), *best.values()))) or seconds["total"] <= 0:
+        raise InputError(f"{folder / SUMMARY}: has scores or seconds of no use; repeat the run")
     scores = [{name: epoch.metrics.get(name) for name in names} for epoch in epochs]
     last = {names[name]: value for name, value in scores[-1].items() if value is not None}
     if len(last) < len(names):
@@ -72,8 +75,10 @@ def read_result(folder: Path, task: str, pixel_factor: float = 1.0) -> Result:
     deciding = next(iter(names))
     spent = accumulate(epoch.train_seconds + epoch.validation_seconds for epoch in epochs)
     curve = [
-        Point(at, score)
-        for at, score in zip(spent, (found[deciding] for found in scores), strict=True)
+        Point(at, score, epoch)
+        for epoch, (at, score) in enumerate(
+            zip(spent, (found[deciding] for found in scores), strict=True), start=1
+        )
         if score is not None
     ]
     return Result(

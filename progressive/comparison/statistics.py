@@ -26,7 +26,8 @@ class Difference:
     Attributes:
         values: one for each seed.
         mean: of the values.
-        low: lower end of the 95 % interval of the mean, by Student's t; None for one seed.
+        low: lower end of the 95 % interval of the mean, by Student's t; None for one seed, and
+            where all seeds differ by the same, which says nothing of chance.
         high: upper end.
         bootstrap_low: lower end of the 95 % percentile interval of the mean over resampled seeds.
             With fewer than ten seeds it is too narrow, so no verdict rests on it.
@@ -52,8 +53,9 @@ class Difference:
 
     @property
     def non_inferior(self) -> bool | None:
-        """Whether the arm is shown to be no worse than the margin; None where nothing can be."""
-        return None if self.non_inferior_p is None else self.non_inferior_p < 1 - CONFIDENCE
+        """Whether the whole interval lies above `-margin`; None where nothing can be shown."""
+        level = (1 - CONFIDENCE) / 2  # one-sided, so that test and interval agree
+        return None if self.non_inferior_p is None else self.non_inferior_p < level
 
 
 def paired(scores: Sequence[float], baseline: Sequence[float], margin: float) -> Difference:
@@ -66,13 +68,14 @@ def paired(scores: Sequence[float], baseline: Sequence[float], margin: float) ->
     """
     values = np.subtract(scores, baseline, dtype=np.float64)
     count, mean = len(values), float(values.mean())
-    if count < 2:
-        return Difference((mean,), mean, None, None, None, None, None, margin, None, None, None)
-    spread = float(values.std(ddof=1))
-    if spread < SAME:  # as of arms that are the same: nothing is left to chance
-        sure = float(mean <= -margin)
+    spread = float(values.std(ddof=1)) if count > 1 else 0.0
+    if spread < SAME and (count < 2 or abs(mean) >= SAME):
+        # Accuracy on a few images has so few values that equal differences happen.
+        unknown = (None,) * 5
+        return Difference(tuple(values.tolist()), mean, *unknown, margin, None, None, None)
+    if spread < SAME:  # the arms are the same: nothing is left to chance
         return Difference(
-            tuple(values.tolist()), mean, mean, mean, mean, mean, None, margin, sure, 0.0, 2
+            tuple(values.tolist()), mean, mean, mean, mean, mean, None, margin, 0.0, 0.0, 2
         )
     reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * spread / math.sqrt(count)
     resampled = stats.bootstrap(

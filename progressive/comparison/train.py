@@ -132,11 +132,15 @@ def attach_clock(model: Model, config: Config) -> None:
     def begin(trainer: BaseTrainer) -> None:
         cost = len(trainer.test_loader.dataset) / len(trainer.train_loader.dataset) / 3
         recorder.write_plan(Path(trainer.save_dir), trainer.start_epoch, every_epoch, cost)
+        recorder.write_surroundings(trainer)
+        recorder.watch_optimizer(trainer)
 
     events: Mapping[str, Any] = {
         "on_pretrain_routine_start": lambda _: recorder.start_run(),
         "on_pretrain_routine_end": begin,
         "on_train_epoch_start": lambda _: recorder.start_epoch(),
+        "on_train_batch_start": lambda _: recorder.start_batch(),
+        "on_train_batch_end": lambda _: recorder.end_batch(),
         "on_train_epoch_end": lambda _: recorder.end_training(),
         "on_fit_epoch_end": lambda trainer: recorder.end_epoch(trainer, validated=True),
         "on_train_end": recorder.end_run,

@@ -24,6 +24,11 @@ def verdict(
     """
     pace = _pace(arm, baseline, speed_up)
     seeds = len(difference.values)
+    if seeds > 1 and difference.low is None:
+        return (
+            f"{pace}; all {_word(seeds)} seeds differ by {difference.mean:+.3f} {metric}, which "
+            "says nothing of chance: give more seeds."
+        )
     if difference.low is None or difference.high is None:
         return (
             f"{pace}; one seed can tell nothing about its {metric} "

@@ -28,6 +28,12 @@ OWN = ("seeds", "arms", "baseline", "margin")
 #: Keys of a run that a comparison sets for its runs.
 SET_HERE = ("seed", "output", "dry_run", "device")
 
+#: Keys that spend time on something else than training; `budget` is one as well.
+TIMED = ("probe", "price_per_hour")
+
+#: Folders of a comparison that are no arm's.
+RESERVED = ("report",)
+
 #: Which process trains an arm: ours, plain Ultralytics, or ours at random sizes.
 TRAINERS = ("progressive", "stock", "multi_scale")
 
@@ -166,6 +172,10 @@ def _quote(text: str) -> str:
 
 def _refuse_key(argument: str) -> None:
     name = key_of(argument)
+    if name in TIMED or name.startswith("budget"):
+        raise ConfigError(f"{argument}: arms would be timed differently; leave it out")
+    if name == "train":
+        raise ConfigError(f"{argument}: write train.KEY=VALUE, so that stock is given it too")
     if name == "seed":
         raise ConfigError(f"{argument}: a comparison has several; write seeds=[0,1,2]")
     if name == "resume":
@@ -243,7 +253,11 @@ def _texts(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_arm(name: str, overrides: Sequence[str]) -> None:
+    if name in RESERVED:
+        raise ConfigError(f"arm {name}: the report of a comparison has this name; take another")
     for override in overrides:
+        if key_of(override) in TIMED or key_of(override).startswith("budget"):
+            raise ConfigError(f"arm {name}: {override}: arms would be timed differently")
         if key_of(override) in SAME_FOR_ALL or key_of(override).startswith("hydra"):
             raise ConfigError(f"arm {name}: {override}: must be the same for all arms")
         if key_of(override) == "trainer":

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from progressive.errors import InputError
-from progressive.runs.load import COMPARE, Run, load_run, read_json
+from progressive.runs.load import COMPARE, Run, is_number, load_run, read_json
 
 #: Settings that make no other training of the same kind.
 ASIDE = {"seed", "output", "device", "workers", "resume", "dry_run"}
@@ -36,8 +36,14 @@ class Arm:
 
     @property
     def scores(self) -> list[float]:
-        """What each run reached, of those that were validated."""
-        return [run.score for run in self.runs if run.score is not None]
+        """The score of the last weights of each finished run."""
+        found = [run.last(run.primary) for run in self.finished]
+        return [score for score in found if score is not None]
+
+    @property
+    def finished(self) -> Sequence[Run]:
+        """The runs that are finished, or all if none is."""
+        return [run for run in self.runs if run.summary is not None] or self.runs
 
     @property
     def score(self) -> float | None:
@@ -51,8 +57,8 @@ class Arm:
 
     @property
     def seconds(self) -> float:
-        """The mean time of a run."""
-        return fmean(run.seconds for run in self.runs)
+        """The mean time of a finished run."""
+        return fmean(run.seconds for run in self.finished)
 
 
 def group(runs: Sequence[Run]) -> list[Arm]:
@@ -102,7 +108,7 @@ def compared(folder: Path) -> tuple[list[Arm], dict[str, Any]]:
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Return the settings in which `runs` differ: the value of each run by key."""
-    keys = sorted({key for run in runs for key in run.config} - {"output"})
+    keys = sorted({key for run in runs for key in run.config} - {"output", "seed"})
     table = {key: [run.config.get(key) for run in runs] for key in keys}
     return {key: values for key, values in table.items() if len({*map(repr, values)}) > 1}
 
@@ -115,7 +121,7 @@ def data_table(arms: Sequence[Arm]) -> dict[str, list[str]]:
             for kind in ("images", "labels"):
                 cells = {describe(run.data.get(part, {}).get(kind)) for run in arm.runs}
                 row = rows.setdefault(f"{part} {kind}", ["-"] * len(arms))
-                row[place] = ", ".join(sorted(cells))
+                row[place] = "; ".join(sorted(cells))
     return {name: row for name, row in rows.items() if {*row} != {"-"}}
 
 
@@ -149,6 +155,6 @@ def _checked(path: Path, name: str, difference: Mapping[str, Any]) -> Mapping[st
     values = difference.get("values", [])
     known = [difference.get(key) for key in ("mean", "low", "high")]
     numbers = [*values, *known] if isinstance(values, list) else [""]
-    if not all(isinstance(number, (int, float, type(None))) for number in numbers):
+    if not all(number is None or is_number(number) for number in numbers):
         raise InputError(f"{path}: the difference of arm {name} has values that are no numbers")
     return difference

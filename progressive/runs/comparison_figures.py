@@ -57,7 +57,8 @@ def pareto_figure(arms: Sequence[Arm], metric: str, width: float) -> Figure:
     """Draw what each run reached against its time, and the front that no run beats."""
     figure = figures.new(width, 3.4)
     axes = figure.subplots()
-    points = [(run.seconds, run.score) for arm in arms for run in arm.runs if run.score is not None]
+    found = [[(run.seconds, run.last(metric)) for run in arm.finished] for arm in arms]
+    points = [(t, score) for arm in found for t, score in arm if score is not None]
     unit, name = figures.time_unit(max(seconds for seconds, _ in points))
     front = pareto(points)
     axes.step(
@@ -69,8 +70,8 @@ def pareto_figure(arms: Sequence[Arm], metric: str, width: float) -> Figure:
         zorder=1,
         solid_capstyle="round",
     )
-    for arm, colour in zip(arms, colours(arms), strict=True):
-        reached = [(run.seconds / unit, run.score) for run in arm.runs if run.score is not None]
+    for arm, runs, colour in zip(arms, found, colours(arms), strict=True):
+        reached = [(seconds / unit, score) for seconds, score in runs if score is not None]
         if not reached:
             continue
         shape = "s" if arm.baseline else "o"

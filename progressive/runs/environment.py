@@ -13,6 +13,9 @@ from typing import Any
 
 ENVIRONMENT = "environment.json"
 
+#: Modules whose command line is kept.
+COMMANDS = ("progressive.run", "progressive.comparison.train")
+
 #: Packages that a training depends on, by the name they are installed under.
 PACKAGES = {
     "progressive": "progressive-learning",
@@ -44,7 +47,7 @@ def environment(*, seed: int | None, gpus: Sequence[str], command: str | None) -
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str | None:
-    """Return the command of this process if it is `python -m progressive.run` or `progressive`.
+    """Return the command of this process if it is one of `COMMANDS` or `progressive`.
 
     Args:
         arguments: of the process, the interpreter's included; None for those of this one.
@@ -52,7 +55,7 @@ def command_line(arguments: Sequence[str] | None = None) -> str | None:
     given = list(sys.orig_argv if arguments is None else arguments)
     if "-m" in given:
         rest = given[given.index("-m") + 1 :]
-        if rest and rest[0] == "progressive.run":
+        if rest and rest[0] in COMMANDS:
             return shlex.join(["python", "-m", *rest])
         return None
     for place, word in enumerate(given[:2]):  # a script is started by itself or by an interpreter

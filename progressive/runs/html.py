@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -156,14 +157,21 @@ def _write_comparison(arms: Sequence[Arm], output: Path, found: Mapping[str, Any
         settings=view.settings_rows(arms),
         data=view.data_rows(arms),
         data_words=view.data_words(data_table(arms)),
-        commands=list(
-            dict.fromkeys(r.environment["command"] for r in runs if r.environment.get("command"))
-        ),
+        commands=_commands(runs, found),
+        details=view.detail_rows(found),
         environments=view.environment_rows(arms),
         version=view.version(),
         records={"comparison": dict(found), "runs": [view.records(run) for run in runs]},
         **drawn,
     )
+
+
+def _commands(runs: Sequence[Run], found: Mapping[str, Any]) -> list[str]:
+    """Return what trains the runs again: the comparison, or each by itself."""
+    arguments = found.get("arguments")
+    if isinstance(arguments, list):
+        return [shlex.join(["python", "-m", "progressive.compare", *map(str, arguments)])]
+    return list(dict.fromkeys(words for run in runs if (words := view.command(run))))
 
 
 def _link(output: Path, run: Run) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,17 @@ class Run:
 
     @property
     def score(self) -> float | None:
-        """The metric this run is judged by."""
+        """The metric this run is judged by, of its best weights."""
         return self.metrics.get(self.primary) if self.primary else None
+
+    def last(self, metric: str | None) -> float | None:
+        """Return a metric of the last weights, which is what runs are compared by.
+
+        The best epoch is chosen on the data it is scored on, and not all runs validate equally
+        often.
+        """
+        values = self.curve(metric)[2] if metric else []
+        return values[-1] if values else None
 
     @property
     def seconds(self) -> float:
@@ -136,6 +146,8 @@ def load_run(folder: Path) -> Run:
         )
     except (OSError, UnicodeError) as error:
         raise InputError(f"{folder}: {error}") from None
+    except RecursionError:  # a mapping of YAML may hold itself
+        raise InputError(f"{folder / CONFIG}: is nested without end") from None
 
 
 def find_runs(folder: Path, depth: int = 3) -> list[Path]:
@@ -159,7 +171,7 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no complete JSON: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: is no JSON object")
@@ -188,7 +200,7 @@ def _read(path: Path) -> str:
 def _yaml(path: Path, text: str) -> Mapping[str, Any]:
     try:
         value = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: is no list of settings")
@@ -222,7 +234,8 @@ def _summary(path: Path) -> Mapping[str, Any] | None:
     metrics, seconds = found.get("metrics"), found.get("seconds")
     if not isinstance(metrics, dict) or not isinstance(seconds, dict):
         raise InputError(f"{path}: is no summary of this program")
-    if not _numbers(seconds.values()) or not _numbers(metrics.values()) or "total" not in seconds:
+    known = [value for value in metrics.values() if value is not None]
+    if not all(map(is_number, [*seconds.values(), seconds.get("total"), *known])):
         raise InputError(f"{path}: is no summary of this program")
     return found
 
@@ -235,5 +248,7 @@ def _data(path: Path) -> dict[str, Any]:
     return found
 
 
-def _numbers(values: Iterable[Any]) -> bool:
-    return all(value is None or isinstance(value, (int, float)) for value in values)
+def is_number(value: Any) -> bool:
+    """Tell whether a value read from a record is a finite number."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and abs(value) < math.inf

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -122,11 +123,14 @@ def _parse_epochs(text: str) -> list[EpochRecord]:
     kinds = {**_BEFORE, **_AFTER}
     names = [knob.name for knob in KNOBS]
     records = []
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    for line, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
         if None in row or None in row.values():
-            raise ValueError(f"line {number} has not as many values as there are columns")
+            raise ValueError(f"line {line} has not as many values as there are columns")
         known: dict[str, Any] = {name: kind(row.pop(name)) for name, kind in kinds.items()}
         values = {name: float(value) if value else None for name, value in row.items()}
+        numbers = [*values.values(), known["train_seconds"], known["validation_seconds"]]
+        if any(number is not None and not math.isfinite(number) for number in numbers):
+            raise ValueError(f"line {line} has a value that is no finite number")
         # An earlier version may not have had all the knobs.
         knobs = {name: values.pop(name, None) for name in names}
         parts: dict[str, Any] = {name: values.pop(name, None) for name in PARTS}
@@ -166,7 +170,7 @@ def stage_rows(
                 "stop_epoch": inside[-1].epoch + 1,
                 **stage.knobs,
                 "seconds": seconds,
-                "images_per_second": sum(r.images for r in inside) / seconds,
+                "images_per_second": sum(r.images for r in inside) / seconds if seconds else 0.0,
                 "validation_seconds": sum(r.validation_seconds for r in inside),
                 **{name: _sum(getattr(r, name) for r in inside) for name in PARTS},
                 **(validated or inside)[-1].metrics,

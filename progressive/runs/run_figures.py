@@ -64,7 +64,7 @@ def score_figure(run: Run, baseline: Run | None, width: float) -> Figure:
         over_time.plot([each / unit for each in seconds], values, **style)
     _shade(over_epochs, run, None)
     _shade(over_time, run, unit)
-    if baseline is not None and run.primary:
+    if baseline is not None and run.primary and baseline.curve(run.primary)[0]:
         trained, seconds, values = baseline.curve(run.primary)
         dashed: dict[str, Any] = {"color": figures.INK, "linestyle": "--", "linewidth": 1.4}
         label = f"baseline, {METRICS[run.primary]}"

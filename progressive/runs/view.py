@@ -11,12 +11,17 @@ from statistics import fmean
 from typing import Any
 
 from progressive.cost import relative_cost
+from progressive.runs import comparison_table
 from progressive.runs.comparison import Arm, data_table, differences, written
+from progressive.runs.comparison_table import interval
 from progressive.runs.environment import PACKAGES
-from progressive.runs.load import Run
+from progressive.runs.load import Run, is_number
 from progressive.runs.records import plan
 from progressive.runs.report import METRICS, duration
 from progressive.schedule import KNOBS, ProgressiveSchedule
+
+#: Where a prediction comes from, for people.
+SOURCES = {"first epoch": "the first epoch, by pixels", "probe": "a few measured steps"}
 
 
 def run(run: Run) -> dict[str, Any]:
@@ -33,7 +38,7 @@ def run(run: Run) -> dict[str, Any]:
         "key_figures": key_figures(run),
         "pixel_cost": f"{relative_cost(run.schedule):.2f}",
         "stages": stage_rows(run),
-        "command": run.environment.get("command"),
+        "command": command(run),
         "environment": [{"what": name, "value": value} for name, value in environment(run).items()],
         "data": data_rows_of_run(run),
         "remarks": run.remarks,
@@ -105,7 +110,8 @@ def environment(run: Run) -> dict[str, str]:
         return {}
     packages = found.get("packages")
     packages = packages if isinstance(packages, dict) else {}
-    gpus = found.get("gpus") or []
+    gpus = found.get("gpus")
+    gpus = gpus if isinstance(gpus, list) else []
     rows = {
         "seed": written(found.get("seed")),
         "processor": f"{found.get('processor')}, {found.get('cores')} cores",
@@ -114,6 +120,12 @@ def environment(run: Run) -> dict[str, str]:
         "Python": written(found.get("python")),
     }
     return rows | {name: written(value) for name, value in packages.items()}
+
+
+def command(run: Run) -> str | None:
+    """Return the command that trained a run, if it is known."""
+    found = run.environment.get("command")
+    return found if isinstance(found, str) else None
 
 
 def data_rows_of_run(run: Run) -> list[dict[str, str]]:
@@ -132,7 +144,7 @@ def data_rows_of_run(run: Run) -> list[dict[str, str]]:
 def time_words(run: Run) -> str:
     """Say what the picture of times shows."""
     known = any(record.data_seconds is not None for record in run.epochs)
-    words = "" if known else "The parts of training were not recorded by this version. "
+    words = "" if known else "The parts of training were not recorded. "
     if run.environment.get("gpus"):
         words += (
             "Times of the host: a GPU works on behind it, and the host waits for it where the loss "
@@ -147,21 +159,19 @@ def time_words(run: Run) -> str:
 def prediction(run: Run) -> dict[str, Any] | None:
     """Return the words about `prediction` in the summary, and seconds per stage; None without."""
     found = (run.summary or {}).get("prediction")
-    if not isinstance(found, dict) or not isinstance(found.get("total"), (int, float)):
+    if not isinstance(found, dict) or not is_number(found.get("total")):
         return None
-    sources = {"pixels": "the pixels of the schedule", "probe": "a few measured steps"}
-    source = sources.get(str(found.get("source")), "the schedule")
-    total = float(found["total"])
-    off = f" ({run.seconds / total - 1:+.0%})" if total > 0 else ""
+    source = SOURCES.get(str(found.get("source")), "the schedule")
+    total, measured = float(found["total"]), found.get("measured_total")
+    took = float(measured) if measured is not None and is_number(measured) else run.seconds
+    off = f" ({total / took - 1:+.0%})" if took > 0 else ""
     predicted = found.get("stages")
     predicted = predicted if isinstance(predicted, list) else []
-    if not all(isinstance(each, (int, float)) for each in predicted):
+    if not all(map(is_number, predicted)):
         predicted = []
-    measured = [row["seconds"] + row["validation_seconds"] for row in run.stages]
     return {
-        "words": f"From {source}, {duration(total)} were predicted; "
-        f"the run took {duration(run.seconds)}{off}.",
-        "stages": (predicted, measured),
+        "words": f"From {source}, {duration(total)} were predicted{off}; it took {duration(took)}.",
+        "stages": (predicted, [row["seconds"] for row in run.stages]),
     }
 
 
@@ -227,16 +237,17 @@ def arm_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
         row = {"": arm.name, "runs": f"{len(arm.runs)}"}
         row[METRICS[primary] if primary else "score"] = score(arm.score) + spread
         for name in names:
-            values = [run.metrics[name] for run in arm.runs if run.metrics.get(name) is not None]
             if name != primary:
-                row[METRICS[name]] = score(_mean(values))
+                row[METRICS[name]] = score(_mean([run.last(name) for run in arm.finished]))
+        row[f"best {METRICS[primary]}" if primary else "best"] = score(
+            _mean([run.score for run in arm.finished])
+        )
         row["time"] = duration(arm.seconds)
         if baseline and len(arms) > 1:
-            row["time, of baseline"] = (
-                "-" if arm.baseline else f"{arm.seconds / baseline.seconds:.2f}"
-            )
+            faster = "-" if arm.baseline or not arm.seconds else baseline.seconds / arm.seconds
+            row["speed-up"] = faster if isinstance(faster, str) else f"{faster:.2f}"
         if paired:
-            row["difference"] = _difference(arm.difference)
+            row["difference"] = interval(arm.difference)
         rows.append(row)
     return rows
 
@@ -244,8 +255,8 @@ def arm_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
 def differences_words(arms: Sequence[Arm], margin: float | None) -> str:
     """Say what the picture of differences shows."""
     words = (
-        "Grey dots are the differences of single seeds, the diamond is their mean, the line its "
-        "interval."
+        "Grey dots are the differences of single seeds, of the last weights; the diamond is their "
+        "mean, the line its interval."
     )
     if margin is None or not arms:
         return words
@@ -258,13 +269,21 @@ def differences_words(arms: Sequence[Arm], margin: float | None) -> str:
 def run_row(run: Run) -> dict[str, str]:
     """Return a run's row in the table of runs."""
     return {
-        "run": run.folder.name,
+        "run": f"{run.folder.parent.name}/{run.folder.name}",
         "seed": written(run.environment.get("seed", run.config.get("seed"))),
-        METRICS[run.primary] if run.primary else "score": score(run.score),
+        METRICS[run.primary] if run.primary else "score": score(run.last(run.primary)),
         "time": duration(run.seconds),
         "epochs": f"{len(run.epochs)}/{run.schedule.epochs}",
         "state": "finished" if run.summary is not None else "not finished",
     }
+
+
+def detail_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the table that `progressive.compare` prints; none without a whole `compare.json`."""
+    try:
+        return comparison_table.rows(found)
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return []  # StatisticsError is a ValueError
 
 
 def settings_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
@@ -287,10 +306,12 @@ def data_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
 
 def data_words(table: Mapping[str, Sequence[str]]) -> str:
     """Say whether all runs saw the same data."""
-    known = [row for row in table.values() if "-" not in row]
-    if any(len({*row}) > 1 or ", " in row[0].partition(" files, ")[2] for row in table.values()):
+    seen = [{cell for cells in row for cell in cells.split("; ")} for row in table.values()]
+    if any(len(cells - {"-"}) > 1 for cells in seen):
         return "The runs did not all see the same data."
-    return "All runs saw the same data." if known else ""
+    if any("-" in cells for cells in seen):
+        return "Not every run has recorded what data it saw."
+    return "All runs saw the same data." if seen else ""
 
 
 def environment_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
@@ -342,11 +363,3 @@ def _names(arms: Sequence[Arm]) -> list[str]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
-
-
-def _difference(found: Mapping[str, Any]) -> str:
-    mean, low, high = (found.get(name) for name in ("mean", "low", "high"))
-    if mean is None:
-        return "-"
-    interval = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
-    return f"{mean:+.3f}{interval}"

@@ -4,7 +4,7 @@ from progressive.comparison.curves import Point, converged, seconds_to, speed_up
 
 
 def curve(*scores, seconds=10):
-    return [Point((n + 1) * seconds, score) for n, score in enumerate(scores)]
+    return [Point(n * seconds, score, n) for n, score in enumerate(scores, start=1)]
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_a_baseline_that_had_its_final_score_early_is_not_charged_for_the_rest()
 )
 def test_converged_means_no_gain_in_the_last_fifth(scores, expected):
     assert converged(curve(*scores)) is expected
+
+
+def test_a_fifth_is_one_of_epochs_however_seldom_they_are_validated():
+    rising = [Point(float(n), 0.002 * n, n) for n in range(1, 61)]  # gains 0.024 in twelve epochs
+    seldom = [point for point in rising if point.epoch in {15, 30, 45} or point.epoch > 45]
+    assert converged(rising) is False
+    assert converged(seldom) is False

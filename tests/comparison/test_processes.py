@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 how, *rest = sys.argv[1:]
 if how.startswith("resume="):
-    folder, rest = how[8:-1], ["resumed"]  # without the quotes of the override
+    folder, rest = how[7:], ["resumed"]
     how = "fail" if (Path(folder) / "broken").exists() else "finish"
 else:
     folder, *rest = rest
@@ -31,6 +31,8 @@ if how == "fail":
 (folder / "summary.json").write_text("{}")
 """
 
+HERE = {"kind": "cpu", "processor": "one"}
+
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
@@ -42,7 +44,7 @@ def make(tmp_path, monkeypatch):
         schedule = ProgressiveSchedule.linear(epochs=4, stages=1, image_size=(64, 64))
         arm = Arm(name, trainer, (), settings, schedule)
         folder = tmp_path / "out" / f"{name}{seed}"
-        return Run(arm, seed, folder, ("fake_trainer",), (how, str(folder)))
+        return Run(arm, seed, folder, ("fake_trainer",), (how, str(folder)), f"resume={folder}")
 
     return run
 
@@ -61,10 +63,10 @@ def interrupted(run):
 def test_runs_are_trained_in_order_and_reused(make):
     runs = [make(seed=seed) for seed in (1, 0)]
     told = []
-    take_turns(runs, [None], lambda run, seconds: told.append((run.seed, seconds > 0)))
+    take_turns(runs, [None], HERE, lambda run, seconds: told.append((run.seed, seconds > 0)))
     assert order(runs[0]) == ["fixed1", "fixed0"]
-    check_reuse(runs)
-    take_turns(runs, [None], lambda run, seconds: told.append((run.seed, seconds > 0)))
+    check_reuse(runs, HERE)
+    take_turns(runs, [None], HERE, lambda run, seconds: told.append((run.seed, seconds > 0)))
     assert order(runs[0]) == ["fixed1", "fixed0"]
     assert told == [(1, True), (0, True), (1, False), (0, False)]
     asked = json.loads(runs[0].request.read_text())
@@ -73,7 +75,7 @@ def test_runs_are_trained_in_order_and_reused(make):
 
 def test_several_devices_take_one_run_each(make):
     runs = [make(seed=seed) for seed in range(3)]
-    take_turns(runs, ["0", "1"], lambda run, seconds: None)
+    take_turns(runs, ["0", "1"], HERE, lambda run, seconds: None)
     devices = {line.partition(" ")[2] for line in order(runs[0])}
     assert devices == {"device=0", "device=1"}
     assert {line.partition(" ")[0] for line in order(runs[0])} == {"fixed0", "fixed1", "fixed2"}
@@ -85,7 +87,7 @@ def test_an_interrupted_run_goes_on_or_begins_again(make):
         for name, trainer in (("a", "progressive"), ("b", "progressive"), ("c", "stock"))
     )
     (broken.folder / "broken").touch()
-    take_turns([ours, broken, stock], [None], lambda run, seconds: None)
+    take_turns([ours, broken, stock], [None], HERE, lambda run, seconds: None)
     assert order(ours) == ["a0 resumed", "b0 resumed", "b0", "c0"]
     assert not (broken.folder / "broken").exists()
 
@@ -93,7 +95,7 @@ def test_an_interrupted_run_goes_on_or_begins_again(make):
 def test_a_run_that_fails_is_named_with_its_last_line(make):
     run = make(how="fail")
     with pytest.raises(InputError, match=r"fixed, seed 0: failed with code 3: this went wrong; se"):
-        take_turns([run, make(seed=1)], [None], lambda run, seconds: None)
+        take_turns([run, make(seed=1)], [None], HERE, lambda run, seconds: None)
     assert order(run) == ["fixed0"]
 
 
@@ -101,18 +103,26 @@ def test_folders_of_others_are_refused(make):
     run = make(epochs=4)
     run.folder.mkdir(parents=True)
     with pytest.raises(InputError, match="is no run of a comparison"):
-        check_reuse([run])
+        check_reuse([run], HERE)
     run.request.write_text(json.dumps({"asked": run.arm.asked}))
-    check_reuse([run])
+    check_reuse([run], HERE)
     other = replace(run, arm=make(epochs=8).arm)
     with pytest.raises(InputError, match=r"other settings \(epochs=4, not 8\)"):
-        check_reuse([other])
+        check_reuse([other], HERE)
     run.request.write_text('{"asked": ')
     with pytest.raises(InputError, match="cannot be read"):
-        check_reuse([run])
+        check_reuse([run], HERE)
     run.request.write_text("[]")
     with pytest.raises(InputError, match="other settings"):
-        check_reuse([run])
+        check_reuse([run], HERE)
+
+
+def test_times_of_two_machines_are_not_mixed(make):
+    run = make()
+    take_turns([run], [None], HERE, lambda run, seconds: None)
+    check_reuse([run], HERE)
+    with pytest.raises(InputError, match="was trained on cpu, one, and this is cuda, one: their"):
+        check_reuse([run], HERE | {"kind": "cuda"})
 
 
 def test_the_rest_is_predicted_by_arm_and_by_pixels(make):

@@ -13,7 +13,7 @@ def test_numbers_of_a_run(write_run):
     assert found.best == {"map50_95": 0.4, "map50": 0.8}
     assert (found.train_seconds, found.validation_seconds, found.total_seconds) == (36, 4, 45)
     assert (found.images, found.pixels) == (40, 400_000)
-    assert found.curve == (Point(10, 0.1), Point(30, 0.4), Point(40, 0.3))
+    assert found.curve == (Point(10, 0.1, 1), Point(30, 0.4, 3), Point(40, 0.3, 4))
 
 
 def test_random_sizes_count_with_their_mean(write_run):
@@ -38,6 +38,9 @@ def test_a_classifier_has_an_accuracy(tmp_path):
         ("summary.json", lambda text: text[:20], "cannot be read"),
         ("summary.json", lambda text: "[]", "must be a mapping"),
         ("summary.json", lambda text: '{"epochs": 2}', "lacks scores or seconds"),
+        ("summary.json", lambda text: text.replace("25.0", "0.0"), "of no use"),
+        ("summary.json", lambda text: text.replace("25.0", "NaN"), "of no use"),
+        ("epochs.csv", lambda text: text.replace("0.4,0.2", "0.4,nan"), "cut off or damaged"),
         ("epochs.csv", lambda text: text[:-20], "is cut off or damaged"),
         ("epochs.csv", lambda text: text[: text.rindex("1,0,100")], "has 1 epochs and"),
         ("epochs.csv", lambda text: None, "has 0 epochs and"),

@@ -47,6 +47,19 @@ def test_noise_tells_nothing_either_way():
     assert found.seeds_needed > 100
 
 
+def test_no_worse_means_that_the_whole_interval_lies_above_the_margin():
+    # One-sided at 5 % this would pass, beside an interval that begins at -0.007.
+    found = paired([0.0004, 0.005, -0.0081, 0.0057, -0.0012], [0.0] * 5, margin=0.005)
+    assert found.low < -0.005
+    assert found.non_inferior is False
+
+
+def test_equal_differences_say_nothing_of_chance():
+    found = paired([0.990, 0.980], [0.985, 0.975], margin=0.005)
+    assert found.mean == pytest.approx(0.005)
+    assert (found.low, found.high, found.p_value, found.non_inferior) == (None,) * 4
+
+
 def test_one_seed_tells_nothing():
     found = paired([0.5], [0.4], margin=0.005)
     assert found.mean == pytest.approx(0.1)

@@ -17,6 +17,7 @@ def said(*differences, margin=0.005, speed_up=2.0):
         ((-0.001, -0.0011, -0.0009), "is no worse by more than 0.005"),
         ((-0.01, -0.011, -0.012), "is worse by more than the margin"),
         ((-0.003, -0.009, -0.006, -0.006), "but is worse ("),
+        ((-0.001, -0.001), "all two seeds differ by -0.001 mAP50-95, which says nothing of chance"),
         ((0.0,), "one seed can tell nothing"),
     ],
 )

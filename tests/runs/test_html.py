@@ -36,15 +36,15 @@ def text_of(page):
 
 
 def test_a_run_has_everything_on_one_page(make_run, tmp_path):
-    prediction = {"prediction": {"stages": [15, 25, 42], "total": 100.0, "source": "pixels"}}
+    found = {"stages": [10, 22.5, 42], "total": 100.0, "measured_total": 80.0}
+    prediction = {"prediction": {**found, "source": "first epoch"}}
     folder = make_run(tmp_path / "run", extra=prediction)
     page = write_report(folder).read_text()
     text = text_of(page)
     for words in (
         "64 → 128 px",
         "yolov8n with efficientnetv2_b0, data digits, 12 epochs in 3 stages",
-        "From the pixels of the schedule, 1 min 40 s were predicted",
-        "the run took 1 min 34 s (-6%).",
+        "From the first epoch, by pixels, 1 min 40 s were predicted (+25%); it took 1 min 20 s.",
         "Set-up and the last evaluation took another 9 s.",
         "python -m progressive.run seed=0",
         "Stage 2, predictions after epoch 8",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -270,8 +271,9 @@ class Recorder:
 
 def _metrics(metrics: dict[str, float] | None) -> dict[str, float | None]:
     """Pick the scores we report out of Ultralytics' metrics, which depend on the task."""
-    found = metrics or {}
-    return {ours: float(found[theirs]) for theirs, ours in METRICS.items() if theirs in found}
+    given = metrics or {}
+    found = {ours: float(given[theirs]) for theirs, ours in METRICS.items() if theirs in given}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _write_report(folder: Path) -> None:
