@@ -38,11 +38,14 @@ PACKAGES = ("torch.nn.modules.", "ultralytics.nn.", "timm.", "progressive.detect
 #: Classes of plain data that layers and the trainer store.
 DATA = ("timm.models._features.FeatureInfo", "ultralytics.utils.IterableSimpleNamespace")
 
+#: Enumerations, whose members are pickled as a call with their value.
+ENUMS = {"timm.layers.format.Format", "torchvision.transforms.functional.InterpolationMode"}
+
 #: How a classifier of Ultralytics wants its images, which it is saved with.
 TRANSFORMS = {
     f"torchvision.transforms.transforms.{name}"
     for name in ("Compose", "Resize", "CenterCrop", "ToTensor", "Normalize")
-} | {"torchvision.transforms.functional.InterpolationMode"}
+}
 
 #: More tensors than any model here has by far.
 MAX_TENSORS = 100_000
@@ -162,7 +165,7 @@ def _guarded(
             if name not in known:
                 _check_name(path, name)
         allowed = [(stand_in(name), name) for name in names]
-        _refuse_calls(path, frozenset(names) - TRANSFORMS - _callable(known))
+        _refuse_calls(path, frozenset(names) - TRANSFORMS - ENUMS - _callable(known))
         with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
             return torch.load(path, map_location=map_location, weights_only=True)
 
@@ -224,7 +227,7 @@ def _check_name(path: Path, name: str) -> None:
             f"{path}: was written by an earlier version of this package, which had {name}; load it "
             "with that version"
         )
-    if not name.startswith(PACKAGES) and name not in (*DATA, *TRANSFORMS):
+    if not name.startswith(PACKAGES) and name not in (*DATA, *ENUMS, *TRANSFORMS):
         raise _no_layer(path, name)
 
 
@@ -240,7 +243,7 @@ def _class(path: Path, name: str, known: Collection[str]) -> Any:
         found = getattr(import_module(module), attribute, None)
     if found is not None and name in known:
         return found
-    plain = name in DATA or name in TRANSFORMS
+    plain = name in (*DATA, *ENUMS, *TRANSFORMS)
     if not isinstance(found, type) or not (plain or issubclass(found, nn.Module)):
         raise _no_layer(path, name)
     return found

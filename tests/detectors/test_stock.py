@@ -52,6 +52,12 @@ def test_our_own_detectors_and_their_yaml():
     assert load_model("ours.pt").model.model[0].channels == ours.model.model[0].channels
 
 
+@pytest.mark.parametrize("backbone", ["resnet50", "darknet53"])
+def test_layers_of_timm_may_hold_a_format_of_tensors(backbone):
+    build_detector("yolov8", "n", backbone, classes=3).save("ours.pt")
+    assert load_model("ours.pt").task == "detect"
+
+
 def test_the_stride_that_sizes_are_multiples_of():
     assert largest_stride("yolov8n.yaml") == 32
     assert largest_stride("yolov8n-p6.yaml") == 64
