@@ -75,10 +75,11 @@ def test_recipe_learns(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_blur_or_sharp(tmp_path, monkeypatch):
+def test_blur_or_sharp_learns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(compose_config(["+experiment=blur_or_sharp", "device=cpu", "output=run"]))
-    assert metrics(tmp_path / "run")["accuracy_top1"] >= 0.95
+    # Of its 40 epochs, with which it reaches 0.99; chance is 0.5.
+    run(compose_config(["+experiment=blur_or_sharp", "device=cpu", "output=run", "epochs=16"]))
+    assert metrics(tmp_path / "run")["accuracy_top1"] >= 0.8
 
 
 def training_losses(folder):
