@@ -29,14 +29,14 @@ from progressive.training import (
 NOTES = ("prediction", "timing", "data_remarks")
 
 #: What a resumed run may change; what else is given must be as it was.
-ALLOWED = ("device", "dry_run", "resume", "workers")
+ALLOWED = ("device", "dry_run", "log", "resume", "track", "workers")
 
 
 def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
     """Return the configuration that the run `resume` goes on with, and its folder.
 
-    Only `device`, `workers` and `dry_run` are taken from `config`, and more epochs for a run that
-    is finished.
+    Only `device`, `workers`, `dry_run` and, where they are given, `log` and `track` are taken from
+    `config`, and more epochs for a run that is finished.
 
     Raises:
         ConfigError: no such run, nothing to continue, settings that cannot be read, or others
@@ -48,6 +48,9 @@ def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
         saved = _extended(saved, config.epochs, folder)
     _refuse_changes(config, saved, folder)
     asked: dict[str, Any] = {"workers": config.workers, "dry_run": config.dry_run}
+    asked |= {
+        name: getattr(config, name) for name in ("log", "track") if name in config.names_given
+    }
     if config.device is not None:
         asked["device"] = config.device
     return saved.model_copy(update=asked), folder
