@@ -26,7 +26,7 @@ from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.machine import check_device, stay_offline
+from progressive.machine import check_device, mixed_opencv, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
 from progressive.prediction import fewest_epochs, most_epochs
 from progressive.resume import go_on, interrupted
@@ -70,7 +70,9 @@ def run(config: Config) -> float | None:
     probed = None
     if config.probes and run_folder is None:
         config, probed = _probe(config)
-    tell_plan(config, probed, [*_pitfalls(config, data), *_large_objects(config, data)])
+    opencv = [found] if (found := mixed_opencv()) else []
+    warnings = [*_pitfalls(config, data), *_large_objects(config, data), *opencv]
+    tell_plan(config, probed, warnings)
     if config.dry_run:
         return None
     remarks = _preflight(config, data)

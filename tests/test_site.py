@@ -28,7 +28,8 @@ pytestmark = [
 
 def build(configuration: Path, target: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    arguments = ["build", "--strict", "--quiet", "-f", str(configuration), "-d", str(target)]
+    # Not --quiet, which silences the warnings before strictness counts them.
+    arguments = ["build", "--strict", "-f", str(configuration), "-d", str(target)]
     return subprocess.run(
         [sys.executable, "-m", "mkdocs", *arguments],
         cwd=ROOT,
