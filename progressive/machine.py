@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from progressive.errors import ConfigError
@@ -33,6 +35,24 @@ def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
     except (OSError, ValueError, KeyError):  # no control group, or one without a limit
         return free
     return max(0, min(free, limit - used + cached))
+
+
+def mixed_opencv() -> str | None:
+    """Say so if the two distributions of OpenCV, which share the folder cv2, differ in version.
+
+    Ultralytics asks for one and Albumentations for the other. What is installed last overwrites the
+    files of the first, and of two versions a mixture stays.
+    """
+    found = {}
+    for name in ("opencv-python", "opencv-python-headless"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if len(set(found.values())) < 2:
+        return None
+    newest = max(found.values(), key=lambda text: [int(n) for n in text.split(".") if n.isdigit()])
+    pinned = " ".join(f"{name}=={newest}" for name in found)
+    shown = " and ".join(f"{name} {number}" for name, number in found.items())
+    return f"{shown} share the folder cv2; pip install --force-reinstall --no-deps {pinned}"
 
 
 def check_device(device: str | None) -> None:

@@ -29,14 +29,14 @@ from progressive.training import (
 NOTES = ("prediction", "timing", "data_remarks")
 
 #: What a resumed run may change; what else is given must be as it was.
-ALLOWED = ("device", "dry_run", "resume", "save_minutes", "workers")
+ALLOWED = ("device", "dry_run", "log", "resume", "save_minutes", "track", "workers")
 
 
 def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
     """Return the configuration that the run `resume` goes on with, and its folder.
 
-    Only `device`, `workers`, `dry_run` and `save_minutes` are taken from `config`, and more epochs
-    for a run that is finished.
+    Only `device`, `workers`, `dry_run` and, where they are given, `log`, `save_minutes` and `track`
+    are taken from `config`, and more epochs for a run that is finished.
 
     Raises:
         ConfigError: no such run, nothing to continue, settings that cannot be read, or others
@@ -48,10 +48,13 @@ def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
         saved = _extended(saved, config.epochs, folder)
     _refuse_changes(config, saved, folder)
     asked: dict[str, Any] = {"workers": config.workers, "dry_run": config.dry_run}
+    asked |= {
+        name: getattr(config, name)
+        for name in ("log", "save_minutes", "track")
+        if name in config.names_given
+    }
     if config.device is not None:
         asked["device"] = config.device
-    if "save_minutes" in config.names_given:
-        asked["save_minutes"] = config.save_minutes
     return saved.model_copy(update=asked), folder
 
 

@@ -12,10 +12,11 @@ if __name__ == "__main__":  # before anything slow is imported
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progressive.building import build, check_weights_and_model, keep_architecture, title
+from progressive.building import build, check_weights_and_model, keep_architecture
 from progressive.config.model import Config
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, resolve
@@ -25,13 +26,15 @@ from progressive.data.preflight import preflight, sentences
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
-from progressive.machine import check_device, stay_offline
+from progressive.machine import check_device, mixed_opencv, stay_offline
 from progressive.pitfalls import large_objects, pitfalls
 from progressive.prediction import fewest_epochs, most_epochs
 from progressive.resume import go_on, interrupted
 from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim
-from progressive.schedule import KNOBS, ProgressiveSchedule
+from progressive.schedule import ProgressiveSchedule
+from progressive.telling import tell, tell_plan, tell_result
+from progressive.tracking import check_installed
 from progressive.training import (
     callback_options,
     follow_schedule,
@@ -67,20 +70,17 @@ def run(config: Config) -> float | None:
     probed = None
     if config.probes and run_folder is None:
         config, probed = _probe(config)
-    print(title(config), report.plan_table(config.schedule()), sep="\n\n", flush=True)
-    for remark in _remarks(config):
-        print(remark, flush=True)
-    if probed is not None:
-        print("", _forecast(config, probed), sep="\n", flush=True)
-    for warning in [*_pitfalls(config, data), *_large_objects(config, data)]:
-        print(f"\nWarning: {warning}", flush=True)
+    opencv = [found] if (found := mixed_opencv()) else []
+    warnings = [*_pitfalls(config, data), *_large_objects(config, data), *opencv]
+    tell_plan(config, probed, warnings)
     if config.dry_run:
         return None
     remarks = _preflight(config, data)
     stay_offline(cache_root() / "fonts")
-    folder = go_on(config, run_folder) if run_folder else _train(config, probed, remarks)
+    with _heard(config):
+        folder = go_on(config, run_folder) if run_folder else _train(config, probed, remarks)
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
-    _print_result(folder, summary)
+    tell_result(config, folder, summary)
     return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
 
 
@@ -99,6 +99,7 @@ def precheck(config: Config) -> DatasetInfo | None:
     else:
         check_output(config.output)
         check_weights_and_model(config)
+    check_installed(config.track)
     if reason := refusal({**config.train, "task": config.task}, config.schedule()):
         raise ConfigError(reason if reason.startswith("task=") else f"train.{reason}")
     data = check(config.data, config.task)
@@ -127,16 +128,6 @@ def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
         raise ConfigError(str(error)) from None
 
 
-def _remarks(config: Config) -> list[str]:
-    """Return what the table of the plan does not show."""
-    remarks, schedule = [], config.schedule()
-    if config.starts_from_weights and not any(schedule.uses(knob.name) for knob in KNOBS):
-        remarks.append("Training starts from weights, so only the image size rises.")
-    if config.lr_by == "compute" and schedule.stages[0].image_size < config.size.max:
-        remarks.append("The learning rate falls with the pixels processed.")
-    return remarks
-
-
 def _large_objects(config: Config, data: DatasetInfo | None) -> list[str]:
     """Return what is to be said of the size of the objects, which embedded data sets have small."""
     side = None
@@ -151,7 +142,7 @@ def _preflight(config: Config, data: DatasetInfo | None) -> list[str]:
         return []
     found = preflight(data, config.task, config.max_bad, cache_root() / "preflight")
     for remark in (said := sentences(found)):
-        print(f"\nWarning: {remark}", flush=True)
+        tell(config, f"\nWarning: {remark}")
     return said
 
 
@@ -173,18 +164,26 @@ def _probe(config: Config) -> tuple[Config, Probed]:
     stay_offline(cache_root() / "fonts")
     arguments = trainer_arguments(config)
     dataset = resolve(config.data, config.task)
-    print("Timing a few steps at each stage ...", flush=True)
+    tell(config, "Timing a few steps at each stage ...")
     try:
-        probed = probe(
-            lambda: build(config, dataset),
-            config.schedule(),
-            {**arguments, "data": str(dataset.source)},
-            **callback_options(config),
-        )
+        with _heard(config):
+            probed = probe(
+                lambda: build(config, dataset),
+                config.schedule(),
+                {**arguments, "data": str(dataset.source)},
+                **callback_options(config),
+            )
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing was saved yet.", file=sys.stderr)
         raise SystemExit(130) from None
     return _within_budget(config, probed), probed
+
+
+def _heard(config: Config) -> AbstractContextManager[None]:
+    """Let through of Ultralytics what the configuration wants; imports it."""
+    from progressive.hosts.ultralytics.terminal import heard
+
+    return heard(config.log)
 
 
 def _within_budget(config: Config, probed: Probed) -> Config:
@@ -207,12 +206,6 @@ def _within_budget(config: Config, probed: Probed) -> Config:
     return config.model_copy(update={"epochs": epochs})
 
 
-def _forecast(config: Config, probed: Probed) -> str:
-    schedule = config.schedule()
-    prediction = probed.predict(schedule)
-    return forecast.forecast(schedule, probed.timing, prediction, config.price_per_hour)
-
-
 def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     """Train a new detector and return its run folder."""
     arguments = trainer_arguments(config)
@@ -222,7 +215,7 @@ def _train(config: Config, probed: Probed | None, remarks: list[str]) -> Path:
     check_freeze(model.model, config.train.get("freeze"))
     with claim(config.output) as folder:
         keep_architecture(config, model, folder)
-        print(f"\nRun folder: {folder}\n", flush=True)
+        tell(config, f"\nRun folder: {folder}\n")
         arguments |= places(folder, dataset)
         return follow_schedule(config, model, folder, arguments, _notes(config, probed, remarks))
 
@@ -234,17 +227,6 @@ def _notes(config: Config, probed: Probed | None, remarks: list[str]) -> dict[st
         return found
     prediction = forecast.as_record(probed.predict(config.schedule()))
     return {**found, "prediction": prediction, "timing": probed.timing.to_json()}
-
-
-def _print_result(folder: Path, summary: dict[str, Any]) -> None:
-    seconds = summary["seconds"]
-    print(
-        f"\n{report.scores(summary['metrics'])}. "
-        f"Training took {report.duration(seconds['train'])}, "
-        f"with validation and set-up {report.duration(seconds['total'])}.\n"
-        f"Best weights: {folder / 'weights' / 'best.pt'}\n"
-        f"Records:      {folder / records.SUMMARY}, {records.STAGES}, {records.EPOCHS}"
-    )
 
 
 if __name__ == "__main__":

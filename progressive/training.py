@@ -69,6 +69,7 @@ def follow_schedule(
     options = {
         **{"config": to_yaml(config), "notes": notes, "resume": resume},
         **{"save_minutes": config.save_minutes, **callback_options(config)},
+        **{"track": config.track, "log": config.log},
     }
     callback: ProgressiveCallback
     if config.budget.minutes is not None and "timing" in notes:

@@ -28,6 +28,8 @@ ROOMS: dict[str, set[str]] = {
     "signals": set(),
     "schedule": {"checks"},
     "cost": {"schedule"},
+    "tracking": {"schedule"},
+    "console": set(),
     "prediction": {"schedule"},
     "pitfalls": {"schedule"},
     "regularize": set(),
@@ -40,24 +42,28 @@ ROOMS: dict[str, set[str]] = {
         *("safe_loading", "signals"),
     },
     "gradients": {"detectors", "detectors.catalog"},
-    "config": {"schedule", "cost", "detectors.catalog", "detectors.model_file"},
+    "config": {
+        *("schedule", "cost", "detectors.catalog", "detectors.model_file"),
+        *("tracking", "console"),
+    },
     "data.embedded": set(),
     "data": {"data.embedded", "safe_loading.arrays"},
     "runs": {"schedule", "cost", "prediction"},
     "comparison": {"schedule", "cost", "runs"},
-    "hosts.shared": {"schedule", "augment", "regularize"},
-    "hosts.lightning": {"schedule", "hosts.shared"},
+    "hosts.shared": {"schedule", "augment", "regularize", "cost", "tracking"},
+    "hosts.lightning": {"schedule", "hosts.shared", "tracking"},
     "hosts.pytorch": {"schedule", "hosts.shared"},
-    "hosts.transformers": {"schedule", "hosts.shared"},
+    "hosts.transformers": {"schedule", "hosts.shared", "tracking"},
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
         *("safe_loading", "safe_loading.arrays", "pitfalls", "signals"),
+        *("tracking", "console"),
     },
 }
 
 #: They put the rooms together and may import everything.
 ENTRY_POINTS = {
-    *("", "__main__", "run", "building", "resume", "training"),
+    *("", "__main__", "run", "building", "resume", "telling", "training"),
     *("report", "compare", "comparison.train"),
     *("detectors.__main__", "gradients.__main__", "gradients.command"),
 }
@@ -85,6 +91,8 @@ PLAIN = {
     "signals": set(),
     "schedule": set(),
     "cost": set(),
+    "tracking": set(),
+    "console": set(),
     "prediction": set(),
     "pitfalls": set(),
     "detectors.timm_names": set(),

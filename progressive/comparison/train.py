@@ -21,6 +21,7 @@ if __name__ == "__main__":  # before anything slow is imported
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,8 @@ def attach_clock(model: Model, config: Config) -> None:
     """Let `model` keep the records of its next training, and change nothing else."""
     from progressive.hosts.ultralytics.recorder import Recorder
 
-    recorder = Recorder(stock_schedule(config), to_yaml(config))
+    telling = ExitStack()
+    recorder = Recorder(stock_schedule(config), to_yaml(config), track=config.track, log=config.log)
     every_epoch = frozenset(range(config.epochs))  # as Ultralytics does by itself
 
     def begin(trainer: BaseTrainer) -> None:
@@ -136,7 +138,7 @@ def attach_clock(model: Model, config: Config) -> None:
         recorder.watch_optimizer(trainer)
 
     events: Mapping[str, Any] = {
-        "on_pretrain_routine_start": lambda _: recorder.start_run(),
+        "on_pretrain_routine_start": lambda t: telling.callback(recorder.start_run(t)),
         "on_pretrain_routine_end": begin,
         "on_train_epoch_start": lambda _: recorder.start_epoch(),
         "on_train_batch_start": lambda _: recorder.start_batch(),
@@ -144,6 +146,7 @@ def attach_clock(model: Model, config: Config) -> None:
         "on_train_epoch_end": lambda _: recorder.end_training(),
         "on_fit_epoch_end": lambda trainer: recorder.end_epoch(trainer, validated=True),
         "on_train_end": recorder.end_run,
+        "teardown": lambda _: telling.close(),
     }
     for event, function in events.items():
         model.add_callback(event, function)

@@ -15,9 +15,11 @@ from pydantic import BeforeValidator, Field, PrivateAttr, create_model, model_va
 from progressive.config.complaints import checked
 from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
 from progressive.config.train_arguments import check_train_arguments
-from progressive.config.values import Cache, Device, Resume, Text, ends
+from progressive.config.values import Cache, Device, Resume, Text, TrackerNames, ends
+from progressive.console import Log
 from progressive.errors import ConfigError
 from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
+from progressive.tracking import TRACKERS
 
 #: Largest seed that NumPy takes.
 MAX_SEED = 2**32 - 1
@@ -165,6 +167,17 @@ class Config(Strengths):
         gt=0,
         description="Most minutes between two checkpoints within an epoch, besides those between "
         "epochs; null for those alone.",
+    )
+    track: TrackerNames = Field(
+        (),
+        strict=False,
+        description="Experiment trackers to log to through Ultralytics, which must be installed: "
+        f"any of {', '.join(TRACKERS)}, as in [tensorboard,mlflow].",
+    )
+    log: Log = Field(
+        "full",
+        description="What is printed: full; quiet, a line an epoch; or json, a line of JSON for "
+        "the plan, every epoch and stage, and the result.",
     )
     dry_run: bool = Field(False, description="Print the plan and stop.")
     probe: bool = Field(

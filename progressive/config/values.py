@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from progressive.detectors.catalog import WEIGHT_FILES
+from progressive.errors import suggest
+from progressive.tracking import TRACKERS
 
 
 def _device(value: Any) -> str:
@@ -30,6 +32,18 @@ def _cache(value: Any) -> Any:
             "small pixels; use disk or encoded"
         )
     return value
+
+
+def _trackers(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)):
+        raise ValueError("must be a list, as [tensorboard,mlflow]")
+    for name in names:
+        if name not in TRACKERS:
+            raise ValueError(suggest(str(name), TRACKERS))
+    if len(set(names)) < len(names):
+        raise ValueError("names one twice")
+    return tuple(names)
 
 
 def _weight_file(value: Any) -> Path:
@@ -65,5 +79,8 @@ Resume = Annotated[
 Device = Annotated[str, BeforeValidator(_device)]
 
 Cache = Annotated[Literal["disk", "encoded"], BeforeValidator(_cache)]
+
+#: Names of experiment trackers.
+TrackerNames = Annotated[tuple[str, ...], BeforeValidator(_trackers)]
 
 WeightFile = Annotated[Path, BeforeValidator(_weight_file)]

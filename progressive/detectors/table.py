@@ -88,7 +88,7 @@ def to_text(rows: Sequence[Row], size: int) -> str:
 
 
 def readme_tables() -> str:
-    """Return the tables for the README: of backbones, measured at 640 px, and of heads."""
+    """Return the tables for docs/detectors.md: of backbones, measured at 640 px, and of heads."""
     heads = [(name, ", ".join(scales)) for name, scales in HEADS.items()]
     return "\n\n".join(
         [to_text(measure_all(640), 640), tabulate(heads, ["head", "scales"], tablefmt="github")]

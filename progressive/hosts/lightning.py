@@ -16,16 +16,17 @@ with what that stage says, whenever its `train_dataloader()` is called. What eac
         on_train_start              stage of the epoch that really comes first
         for epoch in epochs:
             (train_dataloader, if a new stage begins)
-            on_train_epoch_start    early stopping waits for the last stage
+            on_train_epoch_start    early stopping waits for the last stage; the clock starts
             for batch in loader:
                 on_train_batch_start    end of the reload
+                on_train_batch_end      read the clock
             (validation)
-            on_train_epoch_end      log the stage; hand over the next one and ask for the reload
+            on_train_epoch_end      log stage and speed; hand over the next, ask for the reload
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch.utils._pytree import tree_leaves
 
 from progressive.errors import InputError
+from progressive.hosts.shared.clock import EpochClock
 from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
 from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -96,6 +98,7 @@ class ProgressiveCallback(_Callback):
             raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
         self.schedule = schedule
         self.stage: TrainingStage | None = None
+        self._clock, self._batches = EpochClock(schedule), 0
         self._replaced_loader: int | None = None  # id of the old loader during a reload
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -131,7 +134,9 @@ class ProgressiveCallback(_Callback):
         self._let_early_stopping_wait(trainer)  # some resumed runs skip the start of an epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Let early stopping wait for the last stage."""
+        """Start the clock of the epoch, and let early stopping wait for the last stage."""
+        self._clock.start_epoch()
+        self._batches = 0
         self._let_early_stopping_wait(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -146,6 +151,7 @@ class ProgressiveCallback(_Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """End a reload. The start of an epoch is too early: some resumed runs skip that event."""
+        self._clock.start_batch()
         if self._replaced_loader is None:
             return
         if id(trainer.train_dataloader) == self._replaced_loader:
@@ -153,11 +159,19 @@ class ProgressiveCallback(_Callback):
         self._end_reload(trainer)
         self._begin(pl_module)
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Read the clock."""
+        self._clock.end_batch()
+        self._batches += 1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Read the clock; a validation may come in the middle of an epoch."""
+        self._clock.go_on()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the stage of this epoch and prepare the next."""
-        assert self.stage is not None
-        shown = {"index": self.stage.index, "image_size": self.stage.image_size, **self.stage.knobs}
-        values = {f"progressive/{k}": float(v) for k, v in shown.items() if v is not None}
+        """Log the stage and the speed of this epoch and prepare the next."""
+        images = _images(trainer, self._batches)
+        values = self._clock.end_epoch(trainer.current_epoch, images)
         pl_module.log_dict(values, sync_dist=True)  # equal everywhere, but Lightning insists
         upcoming = trainer.current_epoch + 1
         if upcoming < self.schedule.epochs and self._enter(trainer, pl_module, upcoming):
@@ -272,6 +286,15 @@ class ProgressiveDataModule(_LightningDataModule):
     def val_dataloader(self) -> Iterable[Any]:
         """Return the validation loader, always the same."""
         return [] if self.val_loader is None else self.val_loader
+
+
+def _images(trainer: Trainer, batches: int) -> int | None:
+    """Return how many images all processes trained on in an epoch; None where none can tell."""
+    loader = trainer.train_dataloader
+    batch, sampler = getattr(loader, "batch_size", None), getattr(loader, "sampler", None)
+    if not isinstance(batch, int) or not isinstance(sampler, Sized):
+        return None
+    return min(batches * batch, len(sampler)) * trainer.world_size
 
 
 def _receivers(trainer: Trainer, pl_module: LightningModule) -> list[TakesTrainingStage]:

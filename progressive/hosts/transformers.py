@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from progressive.errors import InputError
+from progressive.hosts.shared.clock import EpochClock
 from progressive.hosts.shared.detection import DETECTION_MIXUP_BETA, randaugment_detection
 from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
@@ -66,6 +67,7 @@ class ProgressiveCallback(TrainerCallback):
         self._trainer: Any = None
         self._sampler: Any = None
         self._applied: TrainingStage | None = None
+        self._clock = EpochClock(schedule)
 
     def attach(self, trainer: Trainer) -> ProgressiveCallback:
         """Add the callback to a trainer, whose log then shows every stage as it begins.
@@ -112,6 +114,7 @@ class ProgressiveCallback(TrainerCallback):
         self._sampler = ProgressiveSampler(_sampler_of(loader), self.schedule)
         loader.set_sampler(self._sampler)
         self._applied = None
+        self._clock = EpochClock(self.schedule)
         # A model without a layer for a rate is refused now rather than at a boundary.
         apply_schedule(kwargs["model"], self.schedule, self.schedule.stages[-1])
 
@@ -124,6 +127,7 @@ class ProgressiveCallback(TrainerCallback):
     ) -> None:
         """Tell the sampler the epoch; the Trainer does so too, but not in every set-up."""
         self._sampler.set_epoch(int(state.epoch or 0))
+        self._clock.start_epoch()
         self._let_early_stopping_wait()
 
     def on_step_begin(
@@ -134,6 +138,7 @@ class ProgressiveCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Bring the model to the stage its batches are of, and log a stage that begins."""
+        self._clock.start_batch()
         stage = self._sampler.stage
         self._let_early_stopping_wait()
         if stage == self._applied:
@@ -147,6 +152,38 @@ class ProgressiveCallback(TrainerCallback):
                 **{name: value for name, value in stage.knobs.items() if value is not None},
             }
         )
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Read the clock."""
+        self._clock.end_batch()
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Leave the evaluation out of what is waited for."""
+        self._clock.go_on()
+
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Log the stage and the speed of the epoch."""
+        images = len(kwargs["train_dataloader"].dataset)
+        epoch = min(round(state.epoch or 1), self.schedule.epochs) - 1
+        self._trainer().log(self._clock.end_epoch(epoch, images))
 
     def on_train_end(
         self,

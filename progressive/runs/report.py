@@ -24,14 +24,18 @@ METRICS = {
 
 
 def plan_table(schedule: ProgressiveSchedule) -> str:
-    """Draw what training will do: a row per stage, and the cost against fixed-size training."""
+    """Draw what training will do: a row per stage, and the cost against fixed-size training.
+
+    Knobs that the schedule does not use are left out; the rest fits 80 columns as a rule.
+    """
+    used = [knob for knob in KNOBS if schedule.uses(knob.name)]
     rows = [
         {
             "stage": f"{stage.index + 1}/{len(schedule.stages)}",
             "epochs": f"{stage.start_epoch + 1}-{stage.stop_epoch}",
             "size": stage.image_size,
-            **{knob.label: knob.written(knob.of(stage)) for knob in KNOBS},
-            "pixel cost": f"{stage_cost(schedule, stage):.1%}",
+            **{knob.label: knob.written(knob.of(stage)) for knob in used},
+            "cost": f"{stage_cost(schedule, stage):.1%}",
         }
         for stage in schedule.stages
     ]

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from itertools import islice
 from math import isfinite
@@ -31,6 +32,9 @@ from progressive.safe_loading.pickles import ForbiddenPickleError, inspect_pickl
 from progressive.safe_loading.weights import first_not_finite
 
 Loaded = TypeVar("Loaded")
+
+#: How Python 3.11.0 to 3.11.3 write a member of an enumeration, such as a mode of interpolation.
+MEMBER = "builtins.getattr"
 
 #: Packages whose layers a detector may contain.
 PACKAGES = ("torch.nn.modules.", "ultralytics.nn.", "timm.", "progressive.detectors.")
@@ -162,14 +166,23 @@ def _guarded(
         _check_archive(path)
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         for name in names:
-            if name not in known:
+            if name not in known and name != MEMBER:
                 _check_name(path, name)
-        allowed = [(stand_in(name), name) for name in names]
-        _refuse_calls(path, frozenset(names) - TRANSFORMS - ENUMS - _callable(known))
+        allowed = [(_member if name == MEMBER else stand_in(name), name) for name in names]
+        _refuse_calls(path, frozenset(names) - TRANSFORMS - ENUMS - _callable(known) - {MEMBER})
         with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
             return torch.load(path, map_location=map_location, weights_only=True)
 
     return _refuse_damage(path, load)
+
+
+def _member(enumeration: Any, name: Any) -> Any:
+    """Return a member of an enumeration: all that `getattr` in a checkpoint is taken for."""
+    if enumeration is _Layer:
+        return enumeration
+    if not (isinstance(enumeration, type) and issubclass(enumeration, Enum)):
+        raise InputError(f"a checkpoint names {MEMBER}, which is not a layer of a detector")
+    return enumeration.__members__[name]
 
 
 def _refuse_damage(path: Path, load: Callable[[], Loaded]) -> Loaded:

@@ -67,8 +67,8 @@ def test_a_wrong_size_is_one_line(size):
 
 
 @pytest.mark.slow
-def test_the_readme_is_not_stale():
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_the_page_is_not_stale():
+    text = (ROOT / "docs" / "detectors.md").read_text("utf-8")
     tables = readme_tables()
     assert replace_between(text, tables) == text
     assert all(f"| {name} " in tables for name in (*BACKBONES, *HEADS))

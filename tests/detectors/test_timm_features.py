@@ -28,7 +28,12 @@ def test_multipliers_of_b0_make_the_larger_efficientnets(name):
     [
         ("convnext_atto", (80, 160, 320)),
         ("mobilenetv3_small_050", (16, 24, 288)),
-        ("regnetx_002", (56, 152, 368)),
+        pytest.param(
+            *("regnetx_002", (56, 152, 368)),
+            marks=pytest.mark.skipif(
+                torch.__version__.startswith("2.6."), reason="torch 2.6 has no torch.unique on meta"
+            ),
+        ),
         ("vgg11", (512, 512, 512)),  # has no stochastic depth
         ("hrnet_w18_small", (256, 512, 1024)),  # has its own kind of features
     ],

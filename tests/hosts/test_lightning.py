@@ -181,8 +181,13 @@ def test_optimizer_scheduler_and_logger_go_on(tmp_path):
     epochs = [row for row in rows if row["loss_epoch"]]
     assert [int(row["epoch"]) for row in epochs] == [0, 1, 2, 3]
     assert [float(row["progressive/image_size"]) for row in epochs] == [32, 32, 64, 64]
-    assert [float(row["progressive/index"]) for row in epochs] == [0, 0, 1, 1]
+    assert [float(row["progressive/stage"]) for row in epochs] == [0, 0, 1, 1]
     assert [float(row["progressive/mixup"]) for row in epochs] == [0, 0, 0.25, 0.25]
+    assert all(0 <= float(row["progressive/share_waiting_for_data"]) <= 1 for row in epochs)
+    assert all(float(row["progressive/images_per_second"]) > 0 for row in epochs)
+    left = [float(row["progressive/minutes_left"]) for row in epochs]
+    assert left[-1] == 0
+    assert min(left[:-1]) > 0
 
 
 def test_the_length_of_an_epoch_may_change(tmp_path):

@@ -48,7 +48,7 @@ def test_a_box_is_cut_to_its_image(magnitude):
     torch.manual_seed(0)
     box = [[-10, -np.inf, 70, 200]]
     _, found, _ = randaugment_detection(IMAGE, np.array(box), ["a"], magnitude)
-    assert found.min() >= 0
+    assert (found >= 0).all()  # at a large magnitude it may be moved out, and there is none
     assert (found[:, 2:] <= (80, 60)).all()
     if magnitude == 0:
         assert found.tolist() == [[0, 0, 70, 60]]

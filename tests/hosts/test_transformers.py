@@ -154,6 +154,11 @@ def test_every_stage_is_in_the_log(make_trainer):
         "step": 0,
     }
     assert (second["stage"], second["image_size"], second["step"]) == (1, 64, 2 * STEPS)
+    ends = [entry for entry in trainer.state.log_history if "progressive/stage" in entry]
+    assert [entry["progressive/stage"] for entry in ends] == [0, 0, 1, 1]
+    assert all(entry["progressive/images_per_second"] > 0 for entry in ends)
+    assert all(0 <= entry["progressive/share_waiting_for_data"] <= 1 for entry in ends)
+    assert ends[-1]["progressive/minutes_left"] == 0
 
 
 @pytest.mark.slow

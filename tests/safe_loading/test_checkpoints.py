@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import timm
 import torch
+from torchvision.transforms import InterpolationMode
 from ultralytics.nn.autobackend import AutoBackend
 
 from progressive.detectors import build_detector
@@ -168,3 +169,25 @@ def test_layers_of_an_earlier_version_are_named_as_such(read, tmp_path, monkeypa
     torch.save({"epoch": 1, "model": module.Branched()}, tmp_path / "last.pt")
     with pytest.raises(InputError, match=r"last\.pt: was written by an earlier version"):
         read(tmp_path / "last.pt")
+
+
+class Attribute:
+    """Pickles as an attribute of something, as Python 3.11.0 to 3.11.3 write an enumeration."""
+
+    def __init__(self, owner, name):
+        self.owner, self.name = owner, name
+
+    def __reduce__(self):
+        return getattr, (self.owner, self.name)
+
+
+def test_a_member_of_an_enumeration_as_python_3_11_2_writes_it(tmp_path):
+    torch.save({"epoch": 1, "mode": Attribute(InterpolationMode, "BILINEAR")}, tmp_path / "last.pt")
+    assert load_layers(tmp_path / "last.pt")["mode"] is InterpolationMode.BILINEAR
+
+
+@pytest.mark.parametrize("owner", [AutoBackend, torch.nn.Conv2d])
+def test_no_other_attribute_is_read(owner, tmp_path):
+    torch.save({"epoch": 1, "model": Attribute(owner, "forward")}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match=r"names builtins\.getattr, which is not a layer"):
+        load_layers(tmp_path / "last.pt")

@@ -23,7 +23,7 @@ What each event does::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from progressive.console import Log
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
 from progressive.hosts.ultralytics.checkpoints.keeper import Keeper
@@ -62,7 +63,7 @@ from progressive.regularize import (
     set_dropout,
 )
 from progressive.runs import records
-from progressive.schedule import KNOBS, ProgressiveSchedule, TrainingStage
+from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 EVENTS = (
     "on_pretrain_routine_start",
@@ -105,6 +106,9 @@ class ProgressiveCallback:
         checkpoints: keep the whole state in `checkpoints/` of the run folder, to resume exactly;
             never with `save=False`.
         resume: go on from the newest checkpoint in the run folder.
+        track: the experiment trackers to log to, such as `("tensorboard", "mlflow")`, and no
+            others; None to leave that to Ultralytics' settings.
+        log: what to print: `full`, `quiet` or `json`.
     """
 
     def __init__(
@@ -121,6 +125,8 @@ class ProgressiveCallback:
         save_minutes: float | None = 10,
         checkpoints: bool = True,
         resume: bool = False,
+        track: Sequence[str] | None = None,
+        log: Log = "full",
     ) -> None:
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
@@ -130,7 +136,7 @@ class ProgressiveCallback:
         self.cache_encoded = cache_encoded
         self.merge_batches = merge_batches
         self.train_faster = train_faster
-        self._recorder = Recorder(schedule, config, notes)
+        self._recorder = Recorder(schedule, config, notes, track, log)
         self._pictures = Pictures(schedule)
         self.save_minutes = save_minutes
         self.checkpoints = checkpoints
@@ -191,8 +197,8 @@ class ProgressiveCallback:
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read."""
-        self._recorder.start_run()
         self._refuse(trainer)
+        self._process.callback(self._recorder.start_run(trainer))
         self._process.callback(read_labels_safely())
         self._keeper.prepare(trainer)
 
@@ -356,12 +362,7 @@ class ProgressiveCallback:
             return
         loader.set_stage(stage, mosaic_closed=mosaic_closed, batch_size=batch_size)
         self._applied = wanted
-        LOGGER.info(
-            f"Stage {stage.index + 1}/{len(self.schedule.stages)}: "
-            f"epochs {stage.start_epoch + 1}-{stage.stop_epoch} at {stage.image_size} px, "
-            f"{', '.join(f'{knob.label} {knob.written(knob.of(stage))}' for knob in KNOBS)}, "
-            f"batches of {batch_size}"
-        )
+        self._recorder.start_stage(stage, batch_size)
 
     def _take_loader(self, trainer: BaseTrainer) -> tuple[StagedLoader, Batches]:
         """Return the trainer's loader with its batches, prepared when it is seen first."""

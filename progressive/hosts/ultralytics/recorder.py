@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -14,11 +15,15 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
+from progressive.console import Log
 from progressive.cost import seconds_left, seconds_of_epoch
 from progressive.hosts.ultralytics.clock import Clock
+from progressive.hosts.ultralytics.terminal import Terminal
+from progressive.hosts.ultralytics.trackers import Trackers
 from progressive.prediction import outcome
-from progressive.runs import environment, fingerprint, records, report
-from progressive.schedule import ProgressiveSchedule
+from progressive.runs import environment, fingerprint, records
+from progressive.schedule import ProgressiveSchedule, TrainingStage
+from progressive.tracking import of_epoch, of_stage
 
 #: Ultralytics' own record of epochs.
 RESULTS = "results.csv"
@@ -37,12 +42,14 @@ METRICS = {
 
 
 class Recorder:
-    """Time each epoch and write what happened into the run folder; for the main process only.
+    """Time each epoch, write what happened into the run folder and tell; in the main process only.
 
     Args:
         schedule: what is trained when.
         config: text to keep as `config.yaml` in the run folder.
         notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
+        track: the experiment trackers to tell; None for those of Ultralytics' settings.
+        log: what to print.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class Recorder:
         schedule: ProgressiveSchedule,
         config: str | None = None,
         notes: Mapping[str, Any] | None = None,
+        track: Sequence[str] | None = None,
+        log: Log = "full",
     ) -> None:
         self.schedule = schedule
         self.config = config
@@ -61,13 +70,18 @@ class Recorder:
         self._validated: frozenset[int] = frozenset()
         self._validation_cost = 0.0
         self._clock = Clock()
+        self._terminal, self._trackers = Terminal(log), Trackers(track)
         # Of the process that the user started, which in a multi-GPU training is another one.
         self._command = environment.command_line()
 
-    def start_run(self) -> None:
-        """Start the clock of the whole run."""
+    def start_run(self, trainer: BaseTrainer) -> Callable[[], None]:
+        """Start the clock of the whole run, and to tell of it; return what undoes the latter."""
         self._started = time.time()
         self.notes = dict(self._given)  # without what a training before has added
+        undo = ExitStack()
+        undo.callback(self._trackers.choose(trainer))
+        undo.callback(self._terminal.start())
+        return undo.close
 
     def write_plan(
         self, folder: Path, start_epoch: int, validated: frozenset[int], validation_cost: float
@@ -123,6 +137,11 @@ class Recorder:
     def start_epoch(self) -> None:
         """Start the clock of an epoch's training."""
         self._clock.start_epoch()
+        self._terminal.start_epoch()
+
+    def start_stage(self, stage: TrainingStage, batch: int) -> None:
+        """Say that a stage begins, with batches of `batch` images."""
+        self._terminal.stage(self.schedule, stage, batch)
 
     def start_batch(self) -> None:
         """Note that a batch has arrived."""
@@ -141,7 +160,7 @@ class Recorder:
         return self._clock.watch_optimizer(trainer)
 
     def end_epoch(self, trainer: BaseTrainer, *, validated: bool) -> None:
-        """Record the epoch and say how much time is left.
+        """Record the epoch and tell how far the run is.
 
         The evaluation of the best weights after the last epoch ends here too, and is no epoch.
         """
@@ -170,8 +189,21 @@ class Recorder:
         self._predict(folder)
         records.write_epochs(folder, self.epochs)
         records.write_csv(folder / records.STAGES, records.stage_rows(self.schedule, self.epochs))
-        if trainer.epoch + 1 < trainer.epochs and not trainer.stop:
-            LOGGER.info(f"About {report.duration(self.seconds_left())} left.")
+        over = trainer.epoch + 1 == trainer.epochs or trainer.stop
+        left = None if over else self.seconds_left()
+        self._terminal.epoch(trainer, self.schedule, self.epochs, left)
+        self._trackers.show(trainer, self._logged(stage, left or 0.0), validated=validated)
+
+    def _logged(self, stage: TrainingStage, left: float) -> dict[str, float]:
+        record = self.epochs[-1]
+        speed = of_epoch(
+            images=record.images,
+            train_seconds=record.train_seconds,
+            data_seconds=record.data_seconds,
+            elapsed=self.elapsed(),
+            left=left,
+        )
+        return {**of_stage(stage), **speed}
 
     def read(self, folder: Path) -> dict[str, Any]:
         """Return what a checkpoint keeps of the records, Ultralytics' own in `folder` included."""
@@ -216,7 +248,7 @@ class Recorder:
             result["seconds"]["probe"] = timing["took"]
             result["seconds"]["total"] += timing["took"]
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
-        LOGGER.info(f"\n{report.stage_table(result['stages'])}")
+        self._terminal.stages(result["stages"])
         _write_report(Path(trainer.save_dir))
 
     def elapsed(self) -> float:

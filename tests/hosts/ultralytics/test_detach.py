@@ -14,6 +14,7 @@ from ultralytics import YOLO
 from ultralytics.data.dataset import YOLODataset
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.hosts.ultralytics.speed.compilation import LIMIT
 from progressive.machine import available_cpus
 from progressive.schedule import ProgressiveSchedule
 
@@ -84,7 +85,7 @@ def test_detaching_after_training_restores_model_and_trainer(tiny_data, fast, tm
 def test_the_process_is_left_as_found_however_training_ends(tiny_data, fast, tmp_path):
     model = YOLO("yolov8n.yaml")
     threads = torch.get_num_threads()
-    compiler = dynamo.automatic_dynamic_shapes, dynamo.recompile_limit
+    compiler = dynamo.automatic_dynamic_shapes, getattr(dynamo, LIMIT)
     inside = []
 
     def fail(trainer):
@@ -101,7 +102,7 @@ def test_the_process_is_left_as_found_however_training_ends(tiny_data, fast, tmp
             )
         assert inside == [(available_cpus(), False)]
         assert torch.get_num_threads() == 1
-        assert (dynamo.automatic_dynamic_shapes, dynamo.recompile_limit) == compiler
+        assert (dynamo.automatic_dynamic_shapes, getattr(dynamo, LIMIT)) == compiler
     finally:
         torch.set_num_threads(threads)
 

@@ -8,6 +8,9 @@ import torch._dynamo.config as dynamo
 
 from progressive.schedule import ProgressiveSchedule
 
+#: How many graphs PyTorch compiles of a function; the second is what torch 2.6 calls it.
+LIMIT = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
+
 
 def compile_once_per_size(schedule: ProgressiveSchedule) -> Callable[[], None]:
     """Set PyTorch's compiler up for a model whose input changes size at stage boundaries.
@@ -18,13 +21,14 @@ def compile_once_per_size(schedule: ProgressiveSchedule) -> Callable[[], None]:
     Returns:
         What sets the compiler back.
     """
-    before = dynamo.automatic_dynamic_shapes, dynamo.recompile_limit
+    before = dynamo.automatic_dynamic_shapes, getattr(dynamo, LIMIT)
     sizes = len({stage.image_size for stage in schedule.stages})
     dynamo.automatic_dynamic_shapes = False
     # Training and evaluation are two graphs of one size; and a smaller last batch adds one to each.
-    dynamo.recompile_limit = max(dynamo.recompile_limit, 4 * sizes)
+    setattr(dynamo, LIMIT, max(before[1], 4 * sizes))
 
     def restore() -> None:
-        dynamo.automatic_dynamic_shapes, dynamo.recompile_limit = before
+        dynamo.automatic_dynamic_shapes = before[0]
+        setattr(dynamo, LIMIT, before[1])
 
     return restore
