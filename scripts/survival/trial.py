@@ -90,6 +90,7 @@ class Trial:
         self.place.mkdir(parents=True, exist_ok=True)
         self.data = write_boxes(self.place / "data")
         self.whole = self.place / "whole"
+        self.seconds = 0.0  # that a training takes
         self.counts: Counter[Point] = Counter()
         prepare()
         warm(self._case(self.place / "warm"))
@@ -101,7 +102,7 @@ class Trial:
         code = fork(self._case(self.whole, OFTEN, folder=str(self.whole), count=str(counted)))
         if code:
             raise SystemExit(f"the run without a fault failed: {self.whole}.log")
-        seconds = time.monotonic() - begun
+        self.seconds = time.monotonic() - begun
         for file, moment, number in json.loads(counted.read_text()):
             self.counts[file, moment] = number
         within = (kills + 1) // 2
@@ -109,9 +110,9 @@ class Trial:
             if number < within:
                 self._die_at(number)
             else:
-                self._stop(signal.SIGKILL, "random", seconds)
+                self._stop(signal.SIGKILL, "random")
         for _ in range(terms):
-            self._stop(signal.SIGTERM, "term", seconds)
+            self._stop(signal.SIGTERM, "term")
         fillable = [point for point in self.counts if point[1] in ("open", "half")]
         for point in self._some(fillable, full):
             self._fill_disk(point)
@@ -155,15 +156,21 @@ class Trial:
         assert fault != "die" or codes == [-signal.SIGKILL], f"{said} was not passed: {codes}"
         self._go_on(kind, said, folder, codes)
 
-    def _stop(self, number: signal.Signals, kind: str, seconds: float) -> None:
+    def _stop(self, number: signal.Signals, kind: str) -> None:
         """Send a signal at a random moment, and with luck another to the one that goes on."""
         folder = self._folder()
         often = self.random.choice((OFTEN, "save_minutes=10"))
-        codes, said = [], []
+        codes: list[int] = []
+        said: list[str] = []
         while not codes or (codes[-1] and len(codes) < STARTS - 1 and self.random.random() < 0.4):
-            moment = self.random.uniform(0.5, seconds)
-            said.append(f"{moment:.1f} s")
-            codes.append(fork(self._next(folder, often), (moment, number)))
+            moment, begun = self.random.uniform(0.5, self.seconds), time.monotonic()
+            code = fork(self._next(folder, often), (moment, number))
+            if code or codes:
+                codes.append(code)
+                said.append(f"{moment:.1f} s")
+            else:  # it had ended before: no fault at all
+                self.seconds = min(self.seconds, time.monotonic() - begun)
+                shutil.rmtree(folder)
         self._go_on(kind, f"after {', '.join(said)}", folder, codes)
 
     def _damage_all(self, most: int | None) -> None:
