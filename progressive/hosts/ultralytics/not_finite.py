@@ -102,7 +102,10 @@ class Recovery:
         """
         trainer = self._trainer
         loss_is_bad = trainer.loss is not None and not trainer.loss.isfinite().all()
-        if not loss_is_bad and (trainer.fitness is None or np.isfinite(trainer.fitness)):
+        # A gradient scaler leaves out the step of such a batch; without one it is in the weights.
+        poisoned = self._found is not None and not trainer.scaler.is_enabled()
+        score_is_bad = trainer.fitness is not None and not np.isfinite(trainer.fitness)
+        if not (loss_is_bad or poisoned or score_is_bad):
             return False
         what = (
             self._found or f"{self._place}: the {'loss' if loss_is_bad else 'score'} is not finite"
