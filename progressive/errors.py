@@ -42,6 +42,8 @@ def why_not_written(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         file = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return f"{file}{error.strerror}"
+    if isinstance(error, OSError) and error.errno is None and isinstance(error.__cause__, OSError):
+        return str(error)  # ours, which says more
     if "PytorchStreamWriter" in str(error):  # native code, which does not say why
         return "a file could not be written whole; the disk may be full"
     return None

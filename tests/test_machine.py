@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import psutil
+from pathlib import Path
 
-from progressive.machine import available_memory
+import psutil
+import pytest
+from matplotlib import font_manager
+
+from progressive.machine import available_memory, stay_offline
 
 
 def group(folder, limit):
@@ -23,3 +27,17 @@ def test_limit_of_the_control_group(tmp_path):
 def test_without_a_limit(tmp_path):
     assert available_memory(tmp_path / "nowhere") > 2**20
     assert 2**20 < available_memory(group(tmp_path, "max")) <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link that loops"])
+def test_a_cache_that_cannot_be_written_costs_a_run_nothing(tmp_path, kind, monkeypatch):
+    cache = tmp_path / "cache"
+    if kind == "a file":
+        cache.touch()
+    else:
+        cache.symlink_to("cache")
+    others = [f for f in font_manager.fontManager.ttflist if "Arial" not in f.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(others))
+    stay_offline(cache / "fonts")
+    found = {Path(f.fname).name for f in font_manager.fontManager.ttflist if f not in others}
+    assert found == {"Arial.ttf", "Arial.Unicode.ttf"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Iterator
@@ -34,11 +35,11 @@ def claim(output: str | None) -> Iterator[Path]:
     if output is None:
         folder = _fresh(Path("runs").resolve(), time.strftime("%Y-%m-%d_%H-%M-%S"))
     else:
-        folder = Path(output).expanduser().resolve()
+        folder = _resolved("output", output)
         try:
             made = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise ConfigError(f"output={output}: {_reason(error)}") from None
     try:
         with locked(folder, f"output={output or 'null'}"):
@@ -51,25 +52,22 @@ def claim(output: str | None) -> Iterator[Path]:
                 _forget_untrained(folder)
                 raise
             (folder / BEGUN).unlink(missing_ok=True)
-    finally:
+    except Exception:
         if made:
-            with suppress(OSError):  # which holds anything
+            with suppress(OSError):  # it holds something
                 folder.rmdir()
+        raise
 
 
 def check_output(output: str | None) -> None:
     """Raise ConfigError if a run cannot have the folder `output`; write nothing."""
     if output is not None:
-        try:
-            folder = Path(output).expanduser().resolve()
-        except (OSError, RuntimeError) as error:
-            raise ConfigError(f"output={output}: {_reason(error)}") from None
-        refuse_if_locked(folder, f"output={output}")
+        refuse_if_locked(_resolved("output", output), f"output={output}")
     _check_empty(output)
 
 
 def _check_empty(output: str | None) -> None:
-    folder = Path(output or "runs").expanduser().resolve()
+    folder = _resolved("output", output or "runs")
     try:
         existing = next(place for place in (folder, *folder.parents) if place.exists())
         if not existing.is_dir():
@@ -114,7 +112,7 @@ def find_run(resume: str, *, finished: bool = False) -> Path:
     Raises:
         ConfigError: there is no such run, it is at work, or nothing is left to continue.
     """
-    given = Path(resume).expanduser().resolve()
+    given = _resolved("resume", resume)
     if resume == "true":
         given = newest_unfinished(Path("runs").resolve())
     folder = given.parent.parent if given.suffix in {".pt", ".safetensors"} else given
@@ -159,11 +157,18 @@ def _forget_untrained(folder: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
+def _resolved(key: str, value: str) -> Path:
+    try:
+        return Path(value).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"{key}={value}: {_reason(error)}") from None
+
+
 def _reason(error: Exception) -> str:
     """Say what is wrong with a path; one that loops is a RuntimeError in Python before 3.13."""
-    return getattr(error, "strerror", None) or (
-        "a link that loops" if isinstance(error, RuntimeError) else str(error)
-    )
+    if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
+        return "a link that loops"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _fresh(parent: Path, name: str) -> Path:
