@@ -12,7 +12,15 @@ pytestmark = pytest.mark.slow
 
 RUN = (
     *("device=cpu", "backbone=efficientnetv2_b0", "backbone.width=0.25", "backbone.depth=0.25"),
-    *("stages=1", "size.max=32", "epochs=1", "batch=4", "train.plots=false", "output=run"),
+    *(
+        "stages=1",
+        "size.min=32",
+        "size.max=32",
+        "epochs=1",
+        "batch=4",
+        "train.plots=false",
+        "output=run",
+    ),
 )
 
 
