@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from ultralytics.engine.trainer import BaseTrainer
 
@@ -26,8 +27,21 @@ def go_on_after_mishaps(
         schedule: returns the one that is followed at the time.
         remark: takes a sentence for the records.
     """
-    undo, place = ExitStack(), Place(trainer, schedule)
+    undo = ExitStack()
+    before = {event: list(found) for event, found in trainer.callbacks.items()}
+    place = Place(trainer, schedule)
     undo.callback(split_when_short(trainer, place, remark))
     undo.callback(recover(trainer, place, remark))
     undo.callback(skip_unreadable(trainer, remark))
+    ours = {
+        event: [function for function in found if function not in before.get(event, ())]
+        for event, found in trainer.callbacks.items()
+    }
+    undo.callback(_leave, trainer, ours)
     return undo.close
+
+
+def _leave(trainer: BaseTrainer, ours: Mapping[str, Sequence[Any]]) -> None:
+    """Take our functions out of the events of a trainer."""
+    for event, found in trainer.callbacks.items():
+        found[:] = [function for function in found if function not in ours.get(event, ())]

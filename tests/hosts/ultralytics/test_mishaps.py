@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +22,8 @@ SCHEDULE = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64))
 
 def train(data, folder, arguments, *, on_epoch_end=None):
     model = YOLO("yolov8n.yaml")
-    ProgressiveCallback(SCHEDULE, train_faster=False).attach(model)  # which would time steps
+    callback = ProgressiveCallback(SCHEDULE, train_faster=False)  # which would time steps
+    callback.attach(model)
     steps = []
     model.add_callback("on_train_start", lambda trainer: count_steps(trainer, steps))
     if on_epoch_end:
@@ -32,7 +32,7 @@ def train(data, folder, arguments, *, on_epoch_end=None):
     model.train(
         data=str(data), epochs=2, imgsz=64, project=str(folder.parent), name=folder.name, **given
     )
-    return model, steps
+    return model, steps, callback
 
 
 def count_steps(trainer, steps):
@@ -61,9 +61,9 @@ def test_out_of_memory_at_a_boundary(tiny_data, fast, tmp_path, monkeypatch):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return predict(self, x, *args, **kwargs)
 
-    _, undisturbed = train(tiny_data, tmp_path / "whole", fast)
+    _, undisturbed, _ = train(tiny_data, tmp_path / "whole", fast)
     monkeypatch.setattr(DetectionModel, "predict", short_of_memory)
-    _, steps = train(tiny_data, tmp_path / "short", fast)
+    _, steps, _ = train(tiny_data, tmp_path / "short", fast)
     assert steps == undisturbed == [0, 1, 1]  # after every second batch of 4, 3 in an epoch
     # The batch of 4 is tried once, and then computed in halves, as are those after it.
     assert [images for images, size in seen if size == 64] == [4, 2, 2, 2, 2, 2, 2]
@@ -128,7 +128,7 @@ class Breaking:
 
 def test_a_loss_that_is_not_a_number(tiny_data, fast, tmp_path, monkeypatch):
     broken = Breaking(monkeypatch, times=1)
-    model, _ = train(tiny_data, tmp_path / "r", fast)
+    model, _, _ = train(tiny_data, tmp_path / "r", fast)
     assert broken.seen == 6  # three batches, twice
     assert all(p.isfinite().all() for p in model.model.parameters())
     (said,) = remarks(tmp_path / "r")
@@ -168,6 +168,14 @@ def test_an_image_that_goes_bad(how, fast, tmp_path):
     assert "could not be read any more" in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_nothing_to_remark(tiny_data, fast, tmp_path):
-    train(tiny_data, tmp_path / "r", fast)
-    assert "remarks" not in json.loads(Path(tmp_path, "r", "summary.json").read_text())
+def test_nothing_to_remark_and_nothing_left_behind(tiny_data, fast, tmp_path):
+    model, _, callback = train(tiny_data, tmp_path / "r", fast)
+    assert "remarks" not in json.loads((tmp_path / "r" / "summary.json").read_text())
+    trainer = model.trainer
+    callback.detach(model)
+    assert "get_image_and_label" not in vars(trainer.train_loader.dataset)
+    assert not {"_handle_nan_recovery", "preprocess_batch"} & set(vars(trainer))
+    left = {
+        type(getattr(f, "__self__", None)) for found in trainer.callbacks.values() for f in found
+    }
+    assert not {kind.__name__ for kind in left} & {"Place", "Recovery", "Watch"}
