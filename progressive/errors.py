@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+#: What the system answers where a file cannot be written or reached, through no fault of a program.
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENAMETOOLONG),
+)
 
 
 class InputError(ValueError):
@@ -27,6 +35,18 @@ class DatasetError(InputError):
 
 class WeightsError(InputError):
     """Weights that cannot be had, cannot be read or do not fit."""
+
+
+def why_not_written(error: Exception) -> str | None:
+    """Return in a few words why a file could not be written; None for an error of another kind."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        file = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{file}{error.strerror}"
+    if isinstance(error, OSError) and error.errno is None and isinstance(error.__cause__, OSError):
+        return str(error)  # ours, which says more
+    if "PytorchStreamWriter" in str(error):  # native code, which does not say why
+        return "a file could not be written whole; the disk may be full"
+    return None
 
 
 def nearest(value: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:

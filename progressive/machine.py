@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -86,14 +88,29 @@ def stay_offline(fonts: Path) -> None:
     name, so the font that matplotlib ships is offered under it.
 
     Args:
-        fonts: folder to keep that font in.
+        fonts: folder to keep that font in; where it cannot be written, one for this process only.
     """
     go_offline()
     from matplotlib import font_manager
 
     known = {Path(font.fname).name for font in font_manager.fontManager.ttflist}
-    for name in {"Arial.ttf", "Arial.Unicode.ttf"} - known:
-        if not (fonts / name).is_file():
-            fonts.mkdir(parents=True, exist_ok=True)
-            shutil.copy(font_manager.findfont("DejaVu Sans"), fonts / name)
+    for name in sorted({"Arial.ttf", "Arial.Unicode.ttf"} - known):
+        try:
+            _copy_font(fonts / name)
+        except OSError:  # a cache that is full, read-only or no folder
+            fonts = Path(tempfile.mkdtemp())
+            atexit.register(shutil.rmtree, fonts, ignore_errors=True)
+            _copy_font(fonts / name)
         font_manager.fontManager.addfont(fonts / name)
+
+
+def _copy_font(path: Path) -> None:
+    """Copy the font that matplotlib ships, in one step, unless it is there."""
+    from matplotlib import font_manager
+
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    shutil.copy(font_manager.findfont("DejaVu Sans"), beside)
+    beside.replace(path)

@@ -26,7 +26,7 @@ from progressive.training import (
 )
 
 #: What `plan.json` keeps beside the plan.
-NOTES = ("prediction", "timing", "data_remarks")
+NOTES = ("prediction", "timing", "data_remarks", "remarks")
 
 #: What a resumed run may change; what else is given must be as it was.
 ALLOWED = ("device", "dry_run", "log", "resume", "save_minutes", "track", "workers")

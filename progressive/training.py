@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from progressive.config.model import Config, to_yaml
 from progressive.data import EMBEDDED, DatasetInfo
-from progressive.errors import ConfigError
+from progressive.errors import ConfigError, InputError, why_not_written
 from progressive.prediction import Timing
 from progressive.runs import checkpoints
 from progressive.schedule import ProgressiveSchedule
@@ -93,12 +93,21 @@ def follow_schedule(
         with reading_safely(model.model):
             model.train(**arguments)
     except KeyboardInterrupt:
-        begun = checkpoints.exists(folder) or (folder / "weights" / "last.pt").is_file()
-        advice = f"Continue with: resume={folder}" if begun else "Nothing was saved yet."
-        print(f"\nInterrupted. {advice}", file=sys.stderr)
+        print(f"\nInterrupted. {_advice(folder)}", file=sys.stderr)
         interruption = installed()
         raise SystemExit(interruption.code if interruption else 130) from None
+    except (OSError, RuntimeError) as error:
+        reason = why_not_written(error)
+        if reason is None:
+            raise
+        raise InputError(f"{folder}: {reason}. {_advice(folder)}") from None
     return folder
+
+
+def _advice(folder: Path) -> str:
+    """Say how to go on with a training that has ended too early."""
+    begun = checkpoints.exists(folder) or (folder / "weights" / "last.pt").is_file()
+    return f"Continue with: resume={folder}" if begun else "Nothing was saved yet."
 
 
 def _launched(kind: Any, **given: Any) -> Any:

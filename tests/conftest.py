@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from survival.data import write_boxes, write_set
 
 # Before anything imports Ultralytics, as progressive.machine.stay_offline does for a run.
 os.environ.update(YOLO_OFFLINE="1", YOLO_AUTOINSTALL="0", NO_ALBUMENTATIONS_UPDATE="1")
@@ -19,34 +20,10 @@ if (_worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_set
 LEVELS = tuple(range(5, 255, 20))
 
 
-def _write_set(folder: Path, images: dict[str, list]) -> Path:
-    import cv2
-
-    for split, arrays in images.items():
-        for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True)
-        for number, array in enumerate(arrays):
-            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), array)
-            (folder / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
-    yaml = folder / "data.yaml"
-    yaml.write_text(f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [box]\n")
-    return yaml
-
-
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """12 training and 4 validation images of 96x96 px: a bright box on noise."""
-    import numpy as np
-
-    random = np.random.default_rng(0)
-
-    def scene():
-        image = random.integers(0, 120, (96, 96, 3), dtype=np.uint8)
-        image[24:72, 24:72] = random.integers(180, 250, 3)
-        return image
-
-    images = {"train": [scene() for _ in range(12)], "val": [scene() for _ in range(4)]}
-    return _write_set(tmp_path_factory.mktemp("tiny"), images)
+    return write_boxes(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
@@ -55,4 +32,4 @@ def flat_data(tmp_path_factory) -> Path:
     import numpy as np
 
     images = [np.full((64, 64, 3), level, np.uint8) for level in LEVELS]
-    return _write_set(tmp_path_factory.mktemp("flat"), {"train": images, "val": images[:2]})
+    return write_set(tmp_path_factory.mktemp("flat"), {"train": images, "val": images[:2]})

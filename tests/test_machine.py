@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 import pytest
+from matplotlib import font_manager
 
 from progressive import machine
-from progressive.machine import available_memory
+from progressive.machine import available_memory, stay_offline
 
 
 def group(folder, limit):
@@ -47,3 +50,17 @@ def test_two_versions_of_opencv_in_one_folder_are_named(monkeypatch, versions, s
     monkeypatch.setattr(machine, "version", version)
     found = machine.mixed_opencv()
     assert found is None if said is None else found.endswith(said)
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link that loops"])
+def test_a_cache_that_cannot_be_written_costs_a_run_nothing(tmp_path, kind, monkeypatch):
+    cache = tmp_path / "cache"
+    if kind == "a file":
+        cache.touch()
+    else:
+        cache.symlink_to("cache")
+    others = [f for f in font_manager.fontManager.ttflist if "Arial" not in f.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(others))
+    stay_offline(cache / "fonts")
+    found = {Path(f.fname).name for f in font_manager.fontManager.ttflist if f not in others}
+    assert found == {"Arial.ttf", "Arial.Unicode.ttf"}

@@ -21,7 +21,7 @@ from progressive.config.hydra_errors import MISTAKES, fail, one_line, said
 from progressive.config.jobs import to_config
 from progressive.config.model import Config
 from progressive.config.options import conf_dir, register, respelled
-from progressive.errors import ConfigError, InputError, suggest
+from progressive.errors import ConfigError, InputError, suggest, why_not_written
 
 
 def run_with_hydra(job: Callable[[Config], float | None]) -> None:
@@ -42,6 +42,10 @@ def run_with_hydra(job: Callable[[Config], float | None]) -> None:
             return job(config)
         except InputError as error:
             fail(error)  # Hydra would add a line of its own to an exception
+        except OSError as error:  # a full disk, a folder that cannot be written
+            if (reason := why_not_written(error)) is None:
+                raise
+            fail(InputError(reason))
 
     with one_line(task.__code__):
         sys.argv[1:] = hydra_arguments(sys.argv[1:])

@@ -36,7 +36,7 @@ class Run:
         config_text: `config.yaml` as it is written.
         environment: what it ran on; empty for runs of earlier versions.
         data: fingerprints; empty for runs of earlier versions.
-        remarks: sentences on images that were left out.
+        remarks: sentences on images that were left out, and on what the training went on after.
     """
 
     folder: Path
@@ -208,8 +208,9 @@ def _yaml(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
-    found = read_json(path).get("data_remarks")
-    return tuple(map(str, found)) if isinstance(found, list) else ()
+    kept = read_json(path)
+    found = [kept.get(name) for name in ("data_remarks", "remarks")]
+    return tuple(str(said) for part in found if isinstance(part, list) for said in part)
 
 
 def _schedule(path: Path) -> ProgressiveSchedule:

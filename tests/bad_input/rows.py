@@ -140,6 +140,9 @@ SETTINGS = [
     ("resume= epochs=3", "resume=: has no checkpoint"),
     ("output=file", "output=file"),
     ("output=full", "output=full: is not empty"),
+    ("output=loop", "output=loop: a link that loops"),
+    ("output=loop/inside", "output=loop/inside: a link that loops"),
+    ("resume=loop", "resume=loop: a link that loops"),
     ("output=file/inside", "output=file/inside"),
     ("output=x hydra.run.dir=y", "output=x"),
 ]
@@ -333,6 +336,7 @@ def furnish(text: str | None, arguments: str) -> None:
     Path("bare", "0.jpg").touch()
     Path("full", "file").touch()
     Path("file").touch()
+    Path("loop").symlink_to("loop")
     Path("list.txt").write_text("./gone.jpg\n")
     good = "train: images/train\nval: images/val\nnames: [box]\n"
     Path("data.yaml").write_text(text if arguments == DATA and text is not None else good)

@@ -5,44 +5,22 @@ Every part of the state is left out once on purpose: then the end must be anothe
 
 from __future__ import annotations
 
-import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
+from survival.ending import OFTEN, RUN, differences
 
-from progressive.hosts.ultralytics.checkpoints.packing import unpack
 from progressive.hosts.ultralytics.checkpoints.parts import PARTS
 from progressive.runs import checkpoints
-from progressive.safe_loading.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.slow
 
-PROCESS = Path(__file__).with_name("process.py")
-
-#: Everything that a state may hold: a loss whose weights move, mosaic and RandAugment, dropout,
-#: gradients that wait for the next batch, merged batches, epochs without validation.
-RUN = (
-    *("device=cpu", "head=yolov10n", "backbone=efficientnetv2_b0"),
-    *("backbone.width=0.25", "backbone.depth=0.25", "train.plots=false"),
-    *("stages=3", "size.min=32", "size.max=96", "epochs=6", "batch=2", "train.nbs=8"),
-    *(
-        "train.warmup_epochs=0.5",
-        "train.mosaic=1.0",
-        "train.close_mosaic=0",
-        "randaugment.min=5",
-        "randaugment.max=9",
-    ),
-    *("mixup.max=0.3", "dropout.min=0.1", "dropout.max=0.1"),
-    *("train.amp=false", "train.channels_last=false", "train.optimizer=AdamW"),
-)
-
-#: Where a checkpoint follows every batch.
-OFTEN = "save_minutes=1e-9"
+ROOT = Path(__file__).parents[2]
 
 #: After the second batch of the third epoch, which is the first of a stage.
 IN_EPOCH = (2, 2)
@@ -51,7 +29,11 @@ IN_EPOCH = (2, 2)
 def go(*cases):
     """Run cases one after the other; return their exit codes."""
     done = subprocess.run(
-        [sys.executable, PROCESS], input=json.dumps(cases), capture_output=True, text=True
+        [sys.executable, "-m", "survival.process"],
+        input=json.dumps(cases),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "scripts")))},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -79,55 +61,6 @@ def resumed(folder, copy):
     """Copy the folder of a killed run."""
     shutil.copytree(folder, copy)
     return copy
-
-
-def flat(value, name=""):
-    """Return a nested state as a dictionary with one level."""
-    if isinstance(value, dict):
-        return {
-            k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}").items()
-        }
-    if isinstance(value, (list, tuple)):
-        return {
-            k: v for i, inner in enumerate(value) for k, v in flat(inner, f"{name}.{i}").items()
-        }
-    return {name: value}
-
-
-def without_times(path):
-    with path.open() as file:
-        rows = list(csv.DictReader(file))
-    times = ("time", "seconds", "images_per_second")
-    return [{k: v for k, v in row.items() if not k.strip().endswith(times)} for row in rows]
-
-
-def end_of(folder):
-    """Return all that a run has come to, times aside."""
-    state = unpack(checkpoints.read(max((folder / "checkpoints").glob("*.safetensors"))))
-    for name in ("records", "config"):
-        del state[name]
-    summary = json.loads((folder / "summary.json").read_text())
-    for name in ("seconds", "prediction"):
-        del summary[name]
-    summary["stages"] = without_times(folder / "stages.csv")
-    weights = {
-        name: dict(read_checkpoint(folder / "weights" / f"{name}.pt").weights)
-        for name in ("best", "last")
-    }
-    tables = {name: without_times(folder / name) for name in ("results.csv", "epochs.csv")}
-    return flat({"state": state, "summary": summary, "weights": weights, "tables": tables})
-
-
-def differences(folder, other):
-    """Return what two runs differ in."""
-    one, two = end_of(folder), end_of(other)
-    return [name for name in one.keys() | two.keys() if not same(one.get(name), two.get(name))]
-
-
-def same(one, two):
-    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
-        return one.dtype == two.dtype and torch.equal(one, two)
-    return type(one) is type(two) and (one == two or one != one)
 
 
 def test_killed_within_an_epoch(place):

@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from progressive.errors import ConfigError
-from progressive.runs.folders import claim, find_run
+from progressive.runs.folders import check_output, claim, find_run
 
 
 def claimed(output):
@@ -39,6 +40,61 @@ def test_output_that_is_a_file(tmp_path):
 def test_hidden_files_do_not_count(tmp_path):
     (tmp_path / ".hydra").mkdir()
     assert claimed(str(tmp_path)) == tmp_path
+
+
+def fail(output, *written):
+    """Claim a folder, write empty files into it and fail as on a full disk."""
+    with claim(str(output)) as folder:
+        (folder / "weights").mkdir()
+        for name in written:
+            (folder / name).touch()
+        raise OSError("full")
+
+
+def test_what_fails_before_it_trains_leaves_nothing(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(OSError, match="full"):
+        fail(folder, "plan.json")
+    assert not folder.exists()
+    assert claimed(str(folder)) == folder
+
+
+def test_a_folder_of_the_user_stays_where_a_run_failed(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    with pytest.raises(OSError, match="full"):
+        fail(tmp_path, "plan.json")
+    assert list(tmp_path.iterdir()) == [tmp_path / ".hydra"]
+
+
+@pytest.mark.parametrize("kept", ["weights/last.pt", "epochs.csv", "nan-epoch-00001.safetensors"])
+def test_what_was_trained_stays(tmp_path, kept):
+    folder = tmp_path / "run"
+    with pytest.raises(OSError, match="full"):
+        fail(folder, kept)
+    assert (folder / kept).exists()
+
+
+def test_a_run_that_was_killed_before_it_trained_is_started_again(tmp_path):
+    folder = tmp_path / "run"
+    with suppress(SystemExit), claim(str(folder)) as begun:  # which, as a kill, cleans nothing up
+        (begun / "plan.json").write_text("{}")
+        (begun / "weights").mkdir()
+        raise SystemExit
+    assert (folder / "plan.json").exists()
+    assert claimed(str(folder)) == folder
+    with pytest.raises(ConfigError, match="is not empty"):  # it has ended by now
+        claimed(str(folder))
+
+
+@pytest.mark.parametrize("inner", ["", "inside"])
+def test_a_link_that_loops(tmp_path, inner):
+    (tmp_path / "loop").symlink_to("loop")
+    place = str(tmp_path / "loop" / inner)
+    for use in (claimed, check_output):
+        with pytest.raises(ConfigError, match=f"output={place}: a link that loops"):
+            use(place)
+    with pytest.raises(ConfigError, match=f"resume={place}: a link that loops"):
+        find_run(place)
 
 
 @pytest.fixture

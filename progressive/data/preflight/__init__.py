@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from progressive.data.detection import DatasetInfo, read_yaml, split_images
 from progressive.data.images import label_path, walk_images
 from progressive.data.messages import complaint, refuse_unreadable
 from progressive.data.preflight.images import SpecialFileError
+from progressive.data.preflight.labels import label_problem
 from progressive.data.preflight.splits import inspect, shared_images
 
 #: Tasks whose labels are rows of numbers.
@@ -86,13 +88,13 @@ def _images(info: DatasetInfo, task: str) -> dict[str, list[str]]:
 
 
 def _inspect(info: DatasetInfo, task: str, splits: Mapping[str, list[str]]) -> dict[str, Any]:
-    columns = None
-    if task == "pose":
-        points, values = read_yaml(info.source)["kpt_shape"]
-        columns = 5 + points * values
+    keypoints = None
+    if task in ROWS and (shape := read_yaml(info.source).get("kpt_shape")):
+        keypoints = (int(shape[0]), int(shape[1]))
+    rows = partial(label_problem, keypoints=keypoints, pose=task == "pose")
     try:
         found = {
-            name: inspect(images, len(info.names), columns=columns, labels=task in ROWS)
+            name: inspect(images, len(info.names), rows if task in ROWS else None)
             for name, images in splits.items()
         }
     except SpecialFileError as error:
@@ -121,7 +123,7 @@ def _said(split: Mapping[str, Any]) -> str:
 
 def _key(paths: Iterable[str], task: str, classes: int) -> str:
     """Return what changes whenever a file is added, removed or written."""
-    total = blake2b(f"1 {task} {classes}".encode(), digest_size=16)
+    total = blake2b(f"2 {task} {classes}".encode(), digest_size=16)
     for path in paths:
         try:
             found = os.stat(path)  # noqa: PTH116 - of strings, for many

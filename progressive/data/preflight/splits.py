@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -28,17 +28,14 @@ EXAMPLES = 3
 def inspect(
     images: Sequence[str],
     classes: int,
-    *,
-    columns: int | None = None,
-    labels: bool = True,
+    rows: Callable[[str, int], str | None] | None = label_problem,
 ) -> dict[str, Any]:
     """Look at the images of a split and, if it has them, at their labels.
 
     Args:
         images: paths.
         classes: how many there are.
-        columns: as for `label_problem`.
-        labels: whether the label files are looked at.
+        rows: says what is wrong with a label file; None if there are none.
 
     Returns:
         `images` and `left_out`, their numbers, and `problems`: by what is wrong the number of
@@ -50,8 +47,8 @@ def inspect(
 
     def look(image: str) -> str | None:
         problem = image_problem(image)
-        if problem is None and labels:
-            problem = label_problem(label_path(image), classes, columns)
+        if problem is None and rows is not None:
+            problem = rows(label_path(image), classes)
         return problem
 
     problems: dict[str, list[str]] = defaultdict(list)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, f
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
 from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
+from progressive.hosts.ultralytics.mishaps import go_on_after_mishaps
 from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
@@ -235,6 +237,8 @@ class ProgressiveCallback:
         if self.checkpoints and trainer.args.save:
             steps = lambda: self._batches and self._batches.steps  # noqa: E731
             self._trainer.callback(self._keeper.watch(trainer, steps))
+        remark = partial(self._recorder.remark, Path(trainer.save_dir))
+        self._trainer.callback(go_on_after_mishaps(trainer, lambda: self.schedule, remark))
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""

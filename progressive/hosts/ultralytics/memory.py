@@ -26,8 +26,27 @@ def probe_memory(
         dtype: of autocast; None for float32.
 
     Raises:
-        InputError: it does not fit; says which size was tried.
+        InputError: it does not fit; says which size was tried, and the largest batch that does.
     """
+    if _fits(model, shape, dtype):
+        return
+    device, (batch, *image) = next(model.parameters()).device, shape
+    fits, too_large = 0, batch
+    while too_large - fits > 1:
+        tried = (fits + too_large) // 2
+        if _fits(model, (tried, *image), dtype):
+            fits = tried
+        else:
+            too_large = tried
+    advice = f"give batch={fits} or less" if fits else "not even one image does; lower size.max"
+    raise InputError(
+        f"progressive learning is impossible with batch={batch}: the last stage, at {shape[2]} px, "
+        f"does not fit into the memory of {device}; {advice}"
+    )
+
+
+def _fits(model: nn.Module, shape: tuple[int, ...], dtype: torch.dtype | None) -> bool:
+    """Tell whether a step of that shape fits into memory, and leave no trace."""
     device = next(model.parameters()).device
     buffers = {name: value.clone() for name, value in model.named_buffers()}
     devices = [device] if device.type == "cuda" else []
@@ -37,14 +56,12 @@ def probe_memory(
                 outputs = tree_leaves(model(torch.zeros(shape, device=device)))
             learned = [o for o in outputs if isinstance(o, torch.Tensor) and o.requires_grad]
             torch.stack([output.float().sum() for output in learned]).sum().backward()
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"progressive learning is impossible with batch={shape[0]}: the last stage, at "
-            f"{shape[2]} px, does not fit into the memory of {device}; give a smaller batch"
-        ) from error
+    except torch.OutOfMemoryError:
+        return False
     finally:
         model.zero_grad(set_to_none=True)
         for name, value in model.named_buffers():
             value.copy_(buffers[name])
         if devices:
             torch.cuda.empty_cache()
+    return True

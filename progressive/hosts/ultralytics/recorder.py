@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import LOGGER
+from ultralytics.utils import LOGGER, RANK
 
 from progressive.console import Log
 from progressive.cost import seconds_left, seconds_of_epoch
@@ -117,6 +117,12 @@ class Recorder:
         records.write_json(folder / records.PLAN, {**records.plan(self.schedule), **self.notes})
         if self.config is not None:
             records.write_text(folder / "config.yaml", self.config)
+
+    def remark(self, folder: Path, sentence: str) -> None:
+        """Keep a sentence on what has happened, for plan, summary and report."""
+        self.notes["remarks"] = [*self.notes.get("remarks", ()), sentence]
+        if RANK in {-1, 0}:
+            self._write_plan(folder)
 
     def write_surroundings(self, trainer: BaseTrainer) -> None:
         """Write what the run runs on, and the fingerprint of its data; a resumed run keeps them."""
@@ -247,6 +253,8 @@ class Recorder:
         if timing := self.notes.get("timing"):
             result["seconds"]["probe"] = timing["took"]
             result["seconds"]["total"] += timing["took"]
+        if remarks := self.notes.get("remarks"):
+            result["remarks"] = remarks
         records.write_json(Path(trainer.save_dir) / records.SUMMARY, result)
         self._terminal.stages(result["stages"])
         _write_report(Path(trainer.save_dir))

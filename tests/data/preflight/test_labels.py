@@ -1,6 +1,14 @@
 """Rows of labels, good and bad."""
 
+import os
+import warnings
+
+import cv2
+import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ultralytics.data.utils import verify_image_label
 
 from progressive.data.preflight.labels import label_problem
 
@@ -42,9 +50,59 @@ def test_bytes_that_are_no_text(tmp_path):
     assert label_problem(str(tmp_path / "a.txt"), classes=2) == "labels are no UTF-8 text"
 
 
+def test_what_has_the_name_of_a_label_file_and_is_none(tmp_path):
+    os.mkfifo(tmp_path / "a.txt")  # reading it would wait for ever
+    (tmp_path / "b.txt").mkdir()
+    assert label_problem(str(tmp_path / "a.txt"), classes=2) is None
+    assert label_problem(str(tmp_path / "b.txt"), classes=2) is None
+
+
 def test_poses_have_a_fixed_number_of_columns(tmp_path):
     file = tmp_path / "a.txt"
-    file.write_text("0 .5 .5 .2 .2 3 4 2")  # a keypoint may lie anywhere
-    assert label_problem(str(file), classes=1, columns=8) is None
+    file.write_text("0 .5 .5 .2 .2 .3 .4 2")
+    assert label_problem(str(file), 1, (1, 3), pose=True) is None
+    assert label_problem(str(file), 1, (1, 3)) is None  # the box of a pose, for another task
+    assert label_problem(str(file), 1, (2, 2), pose=True) == "a label of 8 numbers, not 9"
+    file.write_text("0 .5 .5 .2 .2 3 .4 2")
+    assert label_problem(str(file), 1, (1, 3), pose=True) == "coordinates above 1"
     file.write_text("0 .5 .5 .2 .2")
-    assert label_problem(str(file), classes=1, columns=8) == "a label of 5 numbers, not 8"
+    assert label_problem(str(file), 1, (1, 3), pose=True) == "a label of 5 numbers, not 8"
+
+
+NUMBERS = st.one_of(
+    st.integers(-2, 4).map(str),
+    st.floats(-0.02, 1.02).map(repr),
+    st.floats(width=32).map(str),
+    st.sampled_from(["1.01", "1.0100001", "-0.01", "-0.0100001", "1e39", "0.99999999", "1_0", "٣"]),
+    st.sampled_from(["-0.005", "nan", "inf", "x", "0x1", "1e-400", "--1", "2.5"]),
+)
+ROWS = st.lists(NUMBERS, min_size=1, max_size=9).map(" ".join)
+BOXES = st.tuples(st.sampled_from("01"), *[st.floats(-0.01, 1.01).map(repr)] * 4).map(" ".join)
+LINES = st.lists(st.one_of(BOXES, ROWS, st.just(""), st.text(max_size=5)), max_size=4)
+FILES = st.one_of(st.binary(max_size=60), LINES.map(lambda rows: "\n".join(rows).encode()))
+SHAPES = st.sampled_from([(None, False), ((1, 3), False), ((1, 3), True), ((2, 2), True)])
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(content=FILES, shape=SHAPES)
+@example(content=b"0 .1 .1 .9 .1 .5 .9\n0 .5 .5", shape=(None, False))
+@example(content=b"0 -.3 .1 .6 .1 .5 .9", shape=(None, False))  # an outline beyond the image
+@example(content=b"0 9 9 9 9 .5 .5 2", shape=((1, 3), True))
+@example(content=b"1.00000001 .5 .5 .2 .2", shape=(None, False))
+def test_whatever_the_bytes_it_is_as_ultralytics_has_it(whole_image, content, shape):
+    keypoints, pose = shape
+    points, values = keypoints or (0, 0)
+    labels = whole_image.with_suffix(".txt")
+    labels.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers too large for 32 bits
+        asked = (str(whole_image), str(labels), "", pose, 2, points, values, False)
+        corrupt = verify_image_label(asked)[8]
+    assert (label_problem(str(labels), 2, keypoints, pose=pose) is not None) == bool(corrupt)
+
+
+@pytest.fixture(scope="module")
+def whole_image(tmp_path_factory):
+    path = tmp_path_factory.mktemp("labels") / "a.png"
+    cv2.imwrite(str(path), np.zeros((32, 32, 3), np.uint8))
+    return path

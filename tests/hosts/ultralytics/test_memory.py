@@ -25,10 +25,29 @@ def test_the_probe_leaves_no_trace():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_too_little_memory_is_said_before_training():
-    class Large(nn.Conv2d):
-        def forward(self, images):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+class Short(nn.Conv2d):
+    """A layer that has memory for so many images."""
 
-    with pytest.raises(ValueError, match=r"batch=8: the last stage, at 640 px, does not fit"):
-        probe_memory(Large(3, 4, 3), (8, 3, 640, 640))
+    most = 5
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(("most", "advice"), [(5, "give batch=5 or less"), (7, "give batch=7 or")])
+def test_the_largest_batch_that_fits_is_named_before_training(most, advice):
+    model = Short(3, 4, 3)
+    model.most = most
+    message = rf"batch=8: the last stage, at 64 px, does not fit into the memory of cpu; {advice}"
+    with pytest.raises(ValueError, match=message):
+        probe_memory(model, (8, 3, 64, 64))
+    assert model.weight.grad is None
+
+
+def test_an_image_that_does_not_fit_alone():
+    model = Short(3, 4, 3)
+    model.most = 0
+    with pytest.raises(ValueError, match=r"not even one image does; lower size\.max"):
+        probe_memory(model, (8, 3, 64, 64))

@@ -32,7 +32,8 @@ from progressive.signals import Interruption, exit_code, installed, named
 #: Trained at least so many times as long as a checkpoint takes to write, before the next.
 SPARING = 20
 
-#: Copy of the best weights, for their last validation: Ultralytics rewrites the file for it.
+#: Copy of the best weights: no checkpoint holds them, and Ultralytics rewrites the file in place
+#: for their last validation.
 BEST = "best.pt"
 
 
@@ -116,7 +117,7 @@ class Keeper:
         self._take_steps(trainer, steps, undo)
         for event in ("train_epoch_start", "train_batch_start", "train_batch_end", "train_end"):
             trainer.add_callback(f"on_{event}", getattr(self, f"on_{event}"))
-        for event in ("fit_epoch_end", "val_batch_end"):
+        for event in ("model_save", "fit_epoch_end", "val_batch_end"):
             trainer.add_callback(f"on_{event}", getattr(self, f"on_{event}"))
         undo.callback(self._unhook, trainer)
         return undo.close
@@ -177,6 +178,11 @@ class Keeper:
             self._write(training.trainer, before)
             self._leave_if_asked()
 
+    def on_model_save(self, trainer: BaseTrainer) -> None:
+        """Keep a copy of weights that are the best so far."""
+        if trainer.best_fitness == trainer.fitness:
+            _keep_best(trainer)
+
     def on_fit_epoch_end(self, trainer: BaseTrainer) -> None:
         """Keep the state at the end of training; other epochs are kept when the next one starts."""
         if not self._in_epoch:  # the validation of the best weights, which is no epoch
@@ -188,9 +194,7 @@ class Keeper:
         training.batch, training.begun = 0, trainer.train_loader.iterator is not None
         training.order = training.passes.begin_epoch(trainer.train_loader)
         training.pending = training.counter.pending if training.counter else 0
-        best = Path(trainer.best)
-        if RANK in {-1, 0} and best.exists():
-            checkpoints.replace_whole(_copy_of_best(trainer), best.read_bytes())
+        _keep_best(trainer)
         self._write(trainer, parts.read(training, heavy=False), done=True)
         if self._interruption is not None:
             self._leave_if_asked()
@@ -278,15 +282,18 @@ class Keeper:
             _leave(self._interruption)
 
     def _check_best(self, trainer: BaseTrainer) -> None:
-        """Let another epoch become the best if the file of the best weights is damaged."""
+        """Give damaged best weights back, or let another epoch become the best."""
         best, copy = Path(trainer.best), _copy_of_best(trainer)
         if RANK not in {-1, 0}:
             return
-        if self._state is not None and self._state["done"] and checkpoints.is_whole(copy):
+        validating = self._state is not None and self._state["done"]  # which rewrites the file
+        if checkpoints.is_whole(best) and not validating:
+            return
+        if checkpoints.is_whole(copy):
             checkpoints.replace_whole(best, copy.read_bytes())
-        elif best.exists() and not checkpoints.is_whole(best):
+        elif not checkpoints.is_whole(best) and (best.exists() or trainer.best_fitness is not None):
             LOGGER.warning(f"{best}: is damaged; the best of the epochs to come takes its place")
-            best.unlink()
+            best.unlink(missing_ok=True)
             trainer.best_fitness = None
 
     def _unhook(self, trainer: BaseTrainer) -> None:
@@ -317,6 +324,16 @@ def _leave(interruption: Interruption) -> NoReturn:
     assert number is not None
     print(f"\n{named(number)}. {interruption.advice}", file=sys.stderr, flush=True)
     raise SystemExit(exit_code(number))
+
+
+def _keep_best(trainer: BaseTrainer) -> None:
+    """Copy the best weights; a full disk costs the copy, not the training."""
+    best = Path(trainer.best)
+    if RANK in {-1, 0} and best.exists():
+        try:
+            checkpoints.replace_whole(_copy_of_best(trainer), best.read_bytes())
+        except OSError as error:
+            LOGGER.warning(f"No copy of the best weights: {error}")
 
 
 def _copy_of_best(trainer: BaseTrainer) -> Path:
