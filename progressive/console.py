@@ -46,9 +46,13 @@ def emit(event: str, **fields: Any) -> None:
     While everything else goes to standard error, `sys.stdout` is that; the original is left to us.
     """
     stream = sys.__stdout__ if sys.stdout is sys.stderr else sys.stdout
-    if stream is not None:
+    if stream is None:
+        return
+    try:
         stream.write(json.dumps(_finite({"event": event, **fields})) + "\n")
         stream.flush()
+    except BrokenPipeError:  # nobody reads any more; training goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _finite(value: Any) -> Any:

@@ -12,7 +12,7 @@ if __name__ == "__main__":  # before anything slow is imported
 
 import json
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,11 @@ def run(config: Config) -> float | None:
     Raises:
         InputError: for bad input, before anything is written.
     """
+    with redirect_stdout(sys.stderr) if config.log == "json" else nullcontext():
+        return _run(config)
+
+
+def _run(config: Config) -> float | None:
     data = precheck(config)
     run_folder = None
     if config.resume is not None:
@@ -152,7 +157,8 @@ def report_sweep(folder: Path) -> None:
 
     if any(folder.glob(f"*/{records.SUMMARY}")):
         try:
-            print(f"Report of the sweep: {write_report(folder)}")
+            # With log=json the lines of the jobs alone are on standard output.
+            print(f"Report of the sweep: {write_report(folder)}", file=sys.stderr)
         except InputError as error:  # a damaged record; the runs themselves are done
             print(f"progressive: no report of the sweep: {error}", file=sys.stderr)
 

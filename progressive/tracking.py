@@ -44,7 +44,8 @@ def check_installed(names: Iterable[str]) -> None:
     Nothing of it is imported.
     """
     for name in names:
-        if find_spec(TRACKERS[name].module) is None:
+        found = find_spec(TRACKERS[name].module)
+        if found is None or found.origin is None:  # a folder of that name, as W&B makes here
             raise ConfigError(
                 f"track={name}: is not installed; pip install {TRACKERS[name].package}, "
                 "or leave it out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 
 import pytest
@@ -44,3 +45,16 @@ def test_an_event_is_valid_json_on_a_line(capsys):
         "sizes": [1, 2],
         "text": "a\nb",
     }
+
+
+def test_a_reader_that_goes_away_ends_nothing():
+    code = (
+        "import time; from progressive import console\n"
+        "for n in range(200): console.emit('epoch', n=n, text='x' * 1000)\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe) as writer:
+        writer.stdout.readline()
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+    assert writer.returncode == 0

@@ -73,3 +73,10 @@ def test_a_tracker_that_is_not_there_is_refused_with_what_installs_it():
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"pip install {TRACKERS[name].package}" in done.stderr
+
+
+def test_a_folder_that_is_called_like_a_tracker_is_none(tmp_path, monkeypatch):
+    (tmp_path / "dvclive").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"^track=dvc: is not installed"):
+        check_installed(["dvc"])

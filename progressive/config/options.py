@@ -44,6 +44,7 @@ def register(overrides: Sequence[str]) -> None:
         "fitting_schedule", lambda: fitting_schedule(overrides), replace=True
     )
     store = ConfigStore.instance()
+    store.store(group="hydra/hydra_logging", name="progressive", node=_hydra_logging())
     store.store(name="base", node=OmegaConf.create(_base()))
     for name in BACKBONES:
         store.store(group="backbone", name=name, node=_whole(name))
@@ -88,6 +89,18 @@ def respelled(override: str) -> str:
     if key in {knob.key for knob in KNOBS if knob.constant}:
         value = re.sub(r"\[([^][,]+),([^][,]+)\]", r"{min:\1,max:\2}", value)
     return f"{key}{equals}{value}"
+
+
+def _hydra_logging() -> dict[str, Any]:
+    """Return how Hydra tells of its jobs: on standard error, the other one is for results."""
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}
+    return {
+        "version": 1,
+        "formatters": {"plain": {"format": "[%(asctime)s][HYDRA] %(message)s"}},
+        "handlers": {"console": handler},
+        "root": {"level": "INFO", "handlers": ["console"]},
+        "disable_existing_loggers": False,
+    }
 
 
 def _base() -> dict[str, Any]:

@@ -106,6 +106,7 @@ class ProgressiveCallback(_Callback):
         if stage == "fit":
             _refuse(self.schedule, trainer, pl_module)
             self.stage = None
+            self._clock = EpochClock(self.schedule)
             self._enter(trainer, pl_module, trainer.current_epoch)
 
     def on_load_checkpoint(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from progressive.errors import ConfigError
 from progressive.runs import checkpoints
-from progressive.runs.lock import LOCK, locked, refuse_if_locked
+from progressive.runs.lock import locked, refuse_if_locked
 
 #: In a folder whose run has begun, until it has ended.
 BEGUN = ".begun"
@@ -153,7 +153,7 @@ def _forget_untrained(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.name.startswith("."):
             shutil.rmtree(entry, ignore_errors=True)
-        elif not entry.is_dir() and entry.name != LOCK:
+        elif entry.name == BEGUN or not (entry.is_dir() or entry.name.startswith(".")):
             entry.unlink(missing_ok=True)
 
 

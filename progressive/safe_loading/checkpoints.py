@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from math import isfinite
@@ -168,7 +169,9 @@ def _guarded(
         for name in names:
             if name not in known and name != MEMBER:
                 _check_name(path, name)
-        allowed = [(_member if name == MEMBER else stand_in(name), name) for name in names]
+        allowed = [
+            (partial(_member, path) if name == MEMBER else stand_in(name), name) for name in names
+        ]
         _refuse_calls(path, frozenset(names) - TRANSFORMS - ENUMS - _callable(known) - {MEMBER})
         with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
             return torch.load(path, map_location=map_location, weights_only=True)
@@ -176,12 +179,12 @@ def _guarded(
     return _refuse_damage(path, load)
 
 
-def _member(enumeration: Any, name: Any) -> Any:
+def _member(path: Path, enumeration: Any, name: Any) -> Any:
     """Return a member of an enumeration: all that `getattr` in a checkpoint is taken for."""
     if enumeration is _Layer:
         return enumeration
     if not (isinstance(enumeration, type) and issubclass(enumeration, Enum)):
-        raise InputError(f"a checkpoint names {MEMBER}, which is not a layer of a detector")
+        raise _no_layer(path, MEMBER)
     return enumeration.__members__[name]
 
 
@@ -228,7 +231,7 @@ def _refuse_calls(path: Path, layers: frozenset[str]) -> None:
             raise ValueError("it must hold one data.pkl")
         with archive.open(found[0]) as stream:
             try:
-                inspect_pickle(stream, uncallable=layers)
+                inspect_pickle(stream, uncallable=layers, fixed={*ENUMS, MEMBER})
             except ForbiddenPickleError as error:
                 raise InputError(f"{path}: {error}, which no saved detector does") from None
 

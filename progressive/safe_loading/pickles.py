@@ -21,6 +21,7 @@ def inspect_pickle(
     *,
     allowed: Collection[str] | None = None,
     uncallable: Collection[str] = (),
+    fixed: Collection[str] = (),
     seen: set[str] | None = None,
 ) -> None:
     """Read a pickle to its end, with placeholders for all functions and classes.
@@ -31,14 +32,16 @@ def inspect_pickle(
         uncallable: full names of classes that the pickle may name, but not call with arguments. A
             normal pickle creates an object empty and then sets its attributes. Only a forged one
             calls the class with arguments.
+        fixed: full names of what the pickle may call, but whose result it may not change: members
+            of an enumeration are the whole process's.
         seen: to which all names are added.
 
     Raises:
-        ForbiddenPickleError: the pickle names something that is not in `allowed`, or calls
-            something in `uncallable`.
+        ForbiddenPickleError: the pickle names something that is not in `allowed`, calls something
+            in `uncallable` or changes something in `fixed`.
         Exception: the pickle is damaged. Damaged bytes can raise anything.
     """
-    _Inspector(stream, allowed, uncallable, set() if seen is None else seen).load()
+    _Inspector(stream, allowed, uncallable, fixed, set() if seen is None else seen).load()
 
 
 def read_names(stream: IO[bytes]) -> Any:
@@ -71,11 +74,13 @@ class _Inspector(pickle.Unpickler):
         stream: IO[bytes],
         allowed: Collection[str] | None,
         uncallable: Collection[str],
+        fixed: Collection[str],
         seen: set[str],
     ) -> None:
         super().__init__(stream)
         self.allowed = allowed
         self.uncallable = uncallable
+        self.fixed = fixed
         self.seen = seen
 
     def find_class(self, module: str, name: str) -> Any:
@@ -85,6 +90,8 @@ class _Inspector(pickle.Unpickler):
             raise ForbiddenPickleError(f"names {full}, which may execute code")
         if full in self.uncallable:
             return _Uncallable(name, (Placeholder,), {})
+        if full in self.fixed:
+            return _Fixed
         return OrderedDict if full == "collections.OrderedDict" else Placeholder
 
     def persistent_load(self, pid: Any) -> Any:
@@ -110,6 +117,13 @@ class Placeholder:
 
     def append(self, value: Any) -> None:
         """Take an element of a list."""
+
+
+class _Fixed(Placeholder):
+    """What may not be changed."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise ForbiddenPickleError("changes a member of an enumeration")
 
 
 class _Uncallable(type):

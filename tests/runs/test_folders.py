@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from progressive.errors import ConfigError
+from progressive.errors import ConfigError, InputError
 from progressive.runs.folders import check_output, claim, find_run
 
 
@@ -57,6 +57,14 @@ def test_what_fails_before_it_trains_leaves_nothing(tmp_path):
         fail(folder, "plan.json")
     assert not folder.exists()
     assert claimed(str(folder)) == folder
+
+
+def test_hidden_files_of_the_user_stay_where_a_run_failed(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".mine").touch()
+    with pytest.raises(InputError), claim(str(tmp_path / "run")):
+        raise InputError("bad")
+    assert (tmp_path / "run" / ".mine").exists()
 
 
 def test_a_folder_of_the_user_stays_where_a_run_failed(tmp_path):

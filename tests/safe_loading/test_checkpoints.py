@@ -191,3 +191,18 @@ def test_no_other_attribute_is_read(owner, tmp_path):
     torch.save({"epoch": 1, "model": Attribute(owner, "forward")}, tmp_path / "last.pt")
     with pytest.raises(InputError, match=r"names builtins\.getattr, which is not a layer"):
         load_layers(tmp_path / "last.pt")
+
+
+class Changed:
+    """Pickles as a call of an enumeration whose result is then given another value."""
+
+    def __reduce__(self):
+        return InterpolationMode, ("bilinear",), {"_value_": "changed"}
+
+
+@both
+def test_a_member_of_an_enumeration_cannot_be_changed(read, tmp_path):
+    torch.save({"epoch": 1, "model": Changed()}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="changes a member of an enumeration"):
+        read(tmp_path / "last.pt")
+    assert InterpolationMode.BILINEAR.value == "bilinear"

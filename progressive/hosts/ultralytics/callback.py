@@ -222,7 +222,8 @@ class ProgressiveCallback:
             size, batch = self.schedule.image_size, trainer.train_loader.batch_size
             half = torch.bfloat16 if trainer.args.amp == "bf16" else torch.float16
             shape = (batch, trainer.data.get("channels", 3), size, size)
-            probe_memory(unwrap_model(trainer.model), shape, half if trainer.amp else None)
+            dtype, processes = half if trainer.amp else None, max(trainer.world_size, 1)
+            probe_memory(unwrap_model(trainer.model), shape, dtype, processes)
         images = (len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
         self._validated = epochs_to_validate(self.schedule, images, self.val_every)
         self._trainer.callback(validate_if(trainer, lambda: trainer.epoch in self._validated))

@@ -14,7 +14,10 @@ from progressive.errors import InputError
 
 
 def probe_memory(
-    model: nn.Module, shape: tuple[int, int, int, int], dtype: torch.dtype | None = None
+    model: nn.Module,
+    shape: tuple[int, int, int, int],
+    dtype: torch.dtype | None = None,
+    processes: int = 1,
 ) -> None:
     """Take a forward and backward pass at the size of the last stage, and leave no trace.
 
@@ -24,6 +27,7 @@ def probe_memory(
         model: in training mode, on its device.
         shape: (B, C, H, W) of a batch in the last stage.
         dtype: of autocast; None for float32.
+        processes: that share a batch of the trainer, of which B is one's part.
 
     Raises:
         InputError: it does not fit; says which size was tried, and the largest batch that does.
@@ -38,10 +42,14 @@ def probe_memory(
             fits = tried
         else:
             too_large = tried
-    advice = f"give batch={fits} or less" if fits else "not even one image does; lower size.max"
+    advice = (
+        f"give batch={fits * processes} or less"
+        if fits
+        else "not even one image does; lower size.max"
+    )
     raise InputError(
-        f"progressive learning is impossible with batch={batch}: the last stage, at {shape[2]} px, "
-        f"does not fit into the memory of {device}; {advice}"
+        f"progressive learning is impossible with batch={batch * processes}: the last stage, at "
+        f"{shape[2]} px, does not fit into the memory of {device}; {advice}"
     )
 
 

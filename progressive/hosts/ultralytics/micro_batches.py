@@ -27,7 +27,10 @@ from progressive.hosts.ultralytics.place import Place
 DEVICES = ("cuda",)
 
 #: What PyTorch and its libraries say where memory is short, as Ultralytics knows it.
-SAID = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_INTERNAL_ERROR")
+SAID = (
+    *("out of memory", "cublas_status_alloc_failed", "cudnn_status_internal_error"),
+    "unable to find an engine",
+)
 
 #: What a batch has a row of for each object, or each image where it has no objects.
 PER_OBJECT = ("batch_idx", "cls", "bboxes", "keypoints", "segments", "obb", "masks")
@@ -69,6 +72,7 @@ class MicroBatches:
 
     def __init__(self, trainer: BaseTrainer, place: Place, remark: Callable[[str], None]) -> None:
         self.images: int | None = None
+        self._in_gradients = False  # whether the batch at hand has changed them
         self._trainer, self._place, self._remark = trainer, place, remark
 
     def compute(
@@ -87,21 +91,18 @@ class MicroBatches:
         Raises:
             InputError: a single image is too much.
         """
-        gradients = {p: p.grad.clone() for p in model.parameters() if p.grad is not None}
-        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         while True:
+            self._in_gradients = False
             try:
                 return self._compute(loss_of, batch)
             except RuntimeError as error:
-                if not any(said in str(error) for said in SAID):
+                if not any(said in str(error).lower() for said in SAID):
                     raise
-            # Outside of the handler, whose traceback holds what takes the memory.
+            # Outside of the handler, whose traceback holds what takes the memory. A copy of the
+            # gradients for this case would cost every batch, and memory where it is short.
             self._halve(len(batch["img"]))
-            for parameter in model.parameters():
-                parameter.grad = gradients[parameter].clone() if parameter in gradients else None
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+            if self._in_gradients:
+                model.zero_grad(set_to_none=True)
             self._trainer._clear_memory()
 
     def _compute(
@@ -116,6 +117,7 @@ class MicroBatches:
             share = len(part["img"]) / total
             found, made_of = loss_of(part)
             found = found.sum() * (1.0 if summed or share == 1 else share)
+            self._in_gradients = True
             with torch.autocast(trainer.device.type, enabled=False):
                 trainer.scaler.scale(found).backward()
             loss = loss + found.detach()
@@ -134,7 +136,10 @@ class MicroBatches:
         self.images = (tried + 1) // 2
         said = (
             f"{self._place}: out of memory with {tried} images at once; from here on "
-            f"{self.images}, with as many in a step of the optimizer as before."
+            f"{self.images}, with as many in a step of the optimizer as before"
+        )
+        said += (
+            ", but for this step, whose earlier batches are lost." if self._in_gradients else "."
         )
         LOGGER.warning(said)
         self._remark(said)

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.checkpoints.order import Passes, Steps
@@ -92,6 +93,9 @@ class Recovery:
             self._found = f"{self._place}: the loss is {trainer.loss.item()}"
             if (file := self._save()) is not None:
                 self._found += f" (batch in {file})"
+            if trainer.scaler.is_enabled():  # then training may well go on
+                LOGGER.warning(f"{self._found}.")
+                self._remark(f"{self._found}.")
         self._batch = None
 
     def go_back(self, epoch: int) -> bool:
@@ -103,7 +107,10 @@ class Recovery:
         trainer = self._trainer
         loss_is_bad = trainer.loss is not None and not trainer.loss.isfinite().all()
         # A gradient scaler leaves out the step of such a batch; without one it is in the weights.
-        poisoned = self._found is not None and not trainer.scaler.is_enabled()
+        # Either way it may be in the running statistics of batch normalisation.
+        poisoned = self._found is not None and not (
+            trainer.scaler.is_enabled() and _all_finite(unwrap_model(trainer.model))
+        )
         score_is_bad = trainer.fitness is not None and not np.isfinite(trainer.fitness)
         if not (loss_is_bad or poisoned or score_is_bad):
             return False
@@ -145,6 +152,10 @@ class Recovery:
             LOGGER.warning(f"The batch is not kept: {error}")
             return None
         return path
+
+
+def _all_finite(model: torch.nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in model.state_dict().values())
 
 
 def _copy(value: Any) -> Any:

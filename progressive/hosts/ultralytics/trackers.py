@@ -1,8 +1,8 @@
 """Let the trackers of Ultralytics see stage, knobs and speed beside Ultralytics' own metrics.
 
 Ultralytics' logger callbacks, a module for each tracker, log `trainer.metrics` when an epoch ends.
-Ours is the first callback of that event and adds to it; another is the last and takes it out again,
-so that `results.csv`, checkpoints and fitness never see it.
+Ours stand right before the first of them, to add to it, and at the end, to take it out again, so
+that `results.csv`, checkpoints, fitness and a user's own callbacks never see it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Trackers:
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.names = None if names is None else tuple(names)
         self._metrics: Any = None
-        self._showing = False
+        self._shown: dict[str, float] | None = None
 
     def choose(self, trainer: BaseTrainer) -> Callable[[], None]:
         """Put the callbacks of the chosen trackers into `trainer`, and take those of others out.
@@ -47,11 +47,14 @@ class Trackers:
         for name in TRACKERS if self.names is not None else ():
             _exchange(trainer, name, wanted=name in (self.names or ()))
         last = trainer.callbacks["on_fit_epoch_end"]
-        last.append(self.hide)
+        modules = {f"ultralytics.utils.callbacks.{t.callbacks}" for t in TRACKERS.values()}
+        theirs = [n for n, f in enumerate(last) if getattr(f, "__module__", "") in modules]
+        if theirs:
+            last.insert(theirs[-1] + 1, self.hide)
+            last.insert(theirs[0], self.reveal)
 
         def forget() -> None:
-            if self.hide in last:
-                last.remove(self.hide)
+            last[:] = [function for function in last if function not in (self.hide, self.reveal)]
 
         return forget
 
@@ -64,13 +67,17 @@ class Trackers:
             validated: whether the metrics are of this epoch; otherwise they are of an earlier one,
                 and no tracker is to take them for this one's.
         """
-        self._metrics, self._showing = trainer.metrics, True
-        trainer.metrics = {**(trainer.metrics if validated else {}), **values}
+        self._shown = {**(trainer.metrics if validated else {}), **values}
+
+    def reveal(self, trainer: BaseTrainer) -> None:
+        """Put what `show` was given in the place of the trainer's own metrics."""
+        if self._shown is not None:
+            self._metrics, trainer.metrics = trainer.metrics, self._shown
 
     def hide(self, trainer: BaseTrainer) -> None:
         """Leave the trainer its own metrics."""
-        if self._showing:
-            trainer.metrics, self._metrics, self._showing = self._metrics, None, False
+        if self._shown is not None:
+            trainer.metrics, self._metrics, self._shown = self._metrics, None, None
 
 
 def _exchange(trainer: BaseTrainer, name: str, *, wanted: bool) -> None:

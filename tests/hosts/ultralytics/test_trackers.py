@@ -27,26 +27,34 @@ def run(trainer, event="on_fit_epoch_end"):
     [(True, {"mAP": 0.5, "progressive/stage": 1}), (False, {"progressive/stage": 1})],
 )
 def test_loggers_see_what_the_trainer_does_not_keep(validated, logged):
-    trackers, seen = Trackers(None), []
+    trackers, seen, users = Trackers(None), [], []
+
+    def log(trainer):
+        seen.append(dict(trainer.metrics))
+
+    log.__module__ = tensorboard.__name__  # a logger of Ultralytics
     trainer = trainer_with(
         lambda t: trackers.show(t, {"progressive/stage": 1}, validated=validated),
-        lambda t: seen.append(dict(t.metrics)),  # a logger of Ultralytics
+        lambda t: users.append(dict(t.metrics)),
+        log,
+        lambda t: users.append(dict(t.metrics)),
         metrics={"mAP": 0.5},
     )
     own = trainer.metrics
     forget = trackers.choose(trainer)
     run(trainer)
     assert seen == [logged]
+    assert users == [own, own]  # what a user's own callbacks find is Ultralytics'
     assert trainer.metrics is own
     assert own == {"mAP": 0.5}
     forget()
-    assert len(trainer.callbacks["on_fit_epoch_end"]) == 2
+    assert len(trainer.callbacks["on_fit_epoch_end"]) == 4
 
 
 def test_a_tracker_that_nobody_asked_for_is_off():
     trainer = trainer_with(mlflow.on_fit_epoch_end, tensorboard.on_fit_epoch_end)
     Trackers(()).choose(trainer)
-    assert len(trainer.callbacks["on_fit_epoch_end"]) == 1  # ours
+    assert trainer.callbacks["on_fit_epoch_end"] == []
 
 
 def test_without_a_list_the_settings_of_ultralytics_hold():
