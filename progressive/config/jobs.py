@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -176,7 +177,7 @@ def _check_resume(given: list[str], resume: str, folder: str) -> None:
         )
     if folder != ".":
         raise ConfigError(f"hydra.run.dir={folder}: cannot be changed by resume")
-    if resume != "True" and not (resume and Path(resume).expanduser().exists()):
+    if resume != "True" and not (resume and os.path.lexists(Path(resume).expanduser())):
         raise ConfigError(f"resume={resume}: has no checkpoint; name a run folder")
 
 

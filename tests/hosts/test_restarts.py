@@ -18,7 +18,7 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def run(folder, *more):
     folder.mkdir()
     script = Path(__file__).with_name("torchrun_restarts.py")
-    command = [*TORCHRUN, "--max-restarts=1", str(script), str(folder), *more]
+    command = [*TORCHRUN, "--max-restarts=3", str(script), str(folder), *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line) for line in (folder / "steps-0.jsonl").read_text().splitlines()]
@@ -31,7 +31,11 @@ def test_a_worker_that_is_killed(tmp_path):
     # 16 images on 2 processes in batches of 4: two steps in each of four epochs.
     expected = [[epoch, *how] for epoch, how in enumerate([(32, 0.0)] * 2 + [(64, 0.2)] * 2)]
     assert [step[1:] for step in whole] == [step for step in expected for _ in range(2)]
-    second = [step[1:] for step in killed if step[0] == 1]
+    # The first start trained half; where a start fails to connect, the next one trains the rest.
+    starts = {step[0] for step in killed}
+    last = max(starts)
+    assert starts == {0, last}
+    assert last > 0
+    second = [step[1:] for step in killed if step[0] == last]
     assert second == [step for step in expected[2:] for _ in range(2)]  # from its first stage at 64
-    assert {step[0] for step in killed} == {0, 1}
     assert all(torch.equal(weights[name], again[name]) for name in weights)

@@ -125,10 +125,12 @@ def test_time_left_is_announced(tiny_data, fast, make_recorder, tmp_path, caplog
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LOGGER, "info", lambda message, *_: lines.append(str(message)))
         train(YOLO("yolov8n.yaml"), tiny_data, make_recorder(), tmp_path / "r", schedule, **fast)
-    assert sum(line.startswith("About ") for line in lines) == 1
+    assert sum(line.endswith(" left") for line in lines) == 1
     assert [line.split(",")[0] for line in lines if line.startswith("Stage ")] == [
         "Stage 1/2: epochs 1-1 at 32 px",
+        "Stage 1/2 at 32 px",
         "Stage 2/2: epochs 2-2 at 64 px",
+        "Stage 2/2 at 64 px",
     ]
 
 
@@ -237,7 +239,7 @@ def test_early_stopping_waits_for_the_last_stage(
     stopped = [record.epoch for record in callback.epochs][-1]
     # Two epochs into the last stage: the plateau of the first one did not count.
     assert stopped == 7
-    assert sum(str(line).endswith(" left.") for line in said) == 7  # and not after the last one
+    assert sum(str(line).endswith(" left") for line in said) == 7  # and not after the last one
 
 
 @pytest.mark.slow
