@@ -157,8 +157,7 @@ def report_sweep(folder: Path) -> None:
 
     if any(folder.glob(f"*/{records.SUMMARY}")):
         try:
-            # With log=json the lines of the jobs alone are on standard output.
-            print(f"Report of the sweep: {write_report(folder)}", file=sys.stderr)
+            print(f"Report of the sweep: {write_report(folder)}")
         except InputError as error:  # a damaged record; the runs themselves are done
             print(f"progressive: no report of the sweep: {error}", file=sys.stderr)
 

@@ -155,3 +155,12 @@ def in_terminal(arguments, folder, variables):
     assert running.wait() == 0, found.decode()
     lines = found.decode().replace("\r\n", "\n").split("\n")
     return [line.split("\r\033[K")[-1] for line in lines]
+
+
+def test_a_sweep_writes_json_alone(tmp_path):
+    arguments = ("-m", "seed=0,1", "log=json", "dry_run=true", "device=cpu")
+    command = [sys.executable, "-m", "progressive.run", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events == ["plan", "plan"]
+    assert "Launching 2 jobs" in done.stderr

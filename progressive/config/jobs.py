@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,8 +128,10 @@ class CheckFirst(Callback):
                 raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
-        """Report on a sweep."""
-        self.report(Path(config.hydra.runtime.cwd, config.output or config.hydra.sweep.dir))
+        """Report on a sweep; with log=json the lines of its jobs alone are on standard output."""
+        folder = Path(config.hydra.runtime.cwd, config.output or config.hydra.sweep.dir)
+        with redirect_stdout(sys.stderr) if config.log == "json" else nullcontext():
+            self.report(folder)
 
     def _precheck(self, config: Config) -> None:
         try:

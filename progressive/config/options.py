@@ -44,7 +44,7 @@ def register(overrides: Sequence[str]) -> None:
         "fitting_schedule", lambda: fitting_schedule(overrides), replace=True
     )
     store = ConfigStore.instance()
-    store.store(group="hydra/hydra_logging", name="progressive", node=_hydra_logging())
+    store.store(group="hydra/hydra_logging", name="progressive", node=_hydra_logging(overrides))
     store.store(name="base", node=OmegaConf.create(_base()))
     for name in BACKBONES:
         store.store(group="backbone", name=name, node=_whole(name))
@@ -91,9 +91,10 @@ def respelled(override: str) -> str:
     return f"{key}{equals}{value}"
 
 
-def _hydra_logging() -> dict[str, Any]:
-    """Return how Hydra tells of its jobs: on standard error, the other one is for results."""
-    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}
+def _hydra_logging(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return how Hydra tells of its jobs: with log=json on standard error, as all but the JSON."""
+    stream = "ext://sys.stderr" if "log=json" in overrides else "ext://sys.stdout"
+    handler = {"class": "logging.StreamHandler", "stream": stream, "formatter": "plain"}
     return {
         "version": 1,
         "formatters": {"plain": {"format": "[%(asctime)s][HYDRA] %(message)s"}},
