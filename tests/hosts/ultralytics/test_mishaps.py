@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -179,3 +181,23 @@ def test_nothing_to_remark_and_nothing_left_behind(tiny_data, fast, tmp_path):
         type(getattr(f, "__self__", None)) for found in trainer.callbacks.values() for f in found
     }
     assert not {kind.__name__ for kind in left} & {"Place", "Recovery", "Watch"}
+
+
+def test_an_image_of_a_class_that_goes_bad(fast, tmp_path):
+    for split, count in (("train", 4), ("val", 2)):
+        for number, name in enumerate(("dark", "light")):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for each in range(count):
+                image = np.full((48, 48, 3), 60 + 120 * number + each, np.uint8)
+                cv2.imwrite(str(tmp_path / "data" / split / name / f"{each}.png"), image)
+    lost = tmp_path / "data" / "train" / "light" / "2.png"
+    model = YOLO("yolov8n-cls.yaml")
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64), stride=1)
+    ProgressiveCallback(schedule).attach(model)
+    model.add_callback("on_train_epoch_end", lambda _: lost.unlink(missing_ok=True))
+    where = {"project": str(tmp_path), "name": "r", "exist_ok": True}
+    arguments = {**fast, "batch": 4, "workers": 0, "device": "cpu", "plots": False}
+    model.train(data=str(tmp_path / "data"), epochs=2, imgsz=64, **where, **arguments)
+    assert remarks(tmp_path / "r") == [
+        "1 training image could not be read any more, as 2.png: others took the place."
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import torch
 from ultralytics.data.base import BaseDataset
+from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
@@ -22,7 +24,7 @@ def skip_unreadable(trainer: BaseTrainer, remark: Callable[[str], None]) -> Call
     The log says so once for each, when its epoch ends.
 
     Args:
-        trainer: set up, before its first epoch; data sets for classification are left alone.
+        trainer: set up, before its first epoch.
         remark: takes a sentence for the records.
     """
     watch = Watch(remark)
@@ -38,19 +40,28 @@ class Watch:
     def __init__(self, remark: Callable[[str], None]) -> None:
         self._remark = remark
         self._dataset: Any = None
+        self._files: list[str] = []
         self._bad = torch.empty(0)
         self._told = 0
 
     def take(self, trainer: BaseTrainer) -> None:
         """Watch the training set of a trainer, unless it is watched."""
         dataset = trainer.train_loader.dataset
-        if dataset is self._dataset or not isinstance(dataset, BaseDataset):
+        if dataset is self._dataset or not isinstance(
+            dataset, (BaseDataset, ClassificationDataset)
+        ):
             return
         self.restore()
-        # In memory that loader processes share, which copy the data set.
         self._dataset, self._told = dataset, 0
-        self._bad = torch.zeros(dataset.ni, dtype=torch.uint8).share_memory_()
-        dataset.get_image_and_label = partial(load_or_another, dataset, self._bad)
+        classes = isinstance(dataset, ClassificationDataset)
+        self._files = [sample[0] for sample in dataset.samples] if classes else dataset.im_files
+        # In memory that loader processes share, which copy the data set.
+        self._bad = torch.zeros(len(self._files), dtype=torch.uint8).share_memory_()
+        if classes:
+            places = {file: index for index, file in enumerate(self._files)}
+            dataset.imread = partial(read_or_another, dataset, self._bad, places)
+        else:
+            dataset.get_image_and_label = partial(load_or_another, dataset, self._bad)
 
     def tell(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
         """Say which images could not be read since it was told last."""
@@ -58,7 +69,7 @@ class Watch:
         if count == self._told:
             return
         self._told = count
-        first = Path(self._dataset.im_files[int(self._bad.argmax())]).name
+        first = Path(self._files[int(self._bad.argmax())]).name
         said = (
             f"{count} training image{'s' * (count > 1)} could not be read any more, as {first}: "
             "others took the place."
@@ -69,7 +80,8 @@ class Watch:
     def restore(self) -> None:
         """Leave the data set as it was found."""
         if self._dataset is not None:
-            vars(self._dataset).pop("get_image_and_label", None)
+            for name in ("get_image_and_label", "imread"):
+                vars(self._dataset).pop(name, None)
             self._dataset = None
 
 
@@ -91,6 +103,34 @@ def load_or_another(dataset: Any, bad: torch.Tensor, index: int) -> dict[str, An
             return type(dataset).get_image_and_label(dataset, other)
         except (OSError, cv2.error):
             bad[other] = 1
-    raise InputError(
-        f"{dataset.im_files[index]}: no image of the training set can be read any more"
-    )
+    raise _none_left(dataset.im_files[index])
+
+
+def read_or_another(
+    dataset: ClassificationDataset, bad: torch.Tensor, places: Mapping[str, int], file: str
+) -> Any:
+    """Return an image of a data set for classification, or the next one of its class.
+
+    Args:
+        dataset: of Ultralytics.
+        bad: as for `load_or_another`.
+        places: index of each file.
+        file: of the image.
+
+    Raises:
+        InputError: no image of the class can be read.
+    """
+    index, samples = places[file], dataset.samples
+    for other in (*range(index, len(samples)), *range(index)):
+        if samples[other][1] != samples[index][1] or (other != index and bad[other]):
+            continue
+        with suppress(OSError, cv2.error):
+            image = type(dataset).imread(samples[other][0])
+            if image is not None:
+                return image
+        bad[other] = 1
+    raise _none_left(file)
+
+
+def _none_left(file: str) -> InputError:
+    return InputError(f"{file}: no image that could take its place can be read any more")
