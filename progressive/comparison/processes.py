@@ -71,8 +71,16 @@ class Run:
 
     @property
     def trained_by(self) -> list[str]:
-        """The command that began it, as recorded."""
-        return [str(word) for word in _read(self.request)["command"]]
+        """The command that began it, as recorded.
+
+        Raises:
+            InputError: the record is damaged.
+        """
+        found = _read(self.request)
+        command = found.get("command") if isinstance(found, dict) else None
+        if not isinstance(command, list):
+            raise InputError(f"{self.request}: names no command; repeat the run")
+        return [str(word) for word in command]
 
     def command(self, device: str | None = None, *, resume: bool = False) -> list[str]:
         """Return what trains it, as after `python`."""

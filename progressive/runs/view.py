@@ -244,8 +244,8 @@ def arm_rows(arms: Sequence[Arm]) -> list[dict[str, str]]:
         )
         row["time"] = duration(arm.seconds)
         if baseline and len(arms) > 1:
-            faster = "-" if arm.baseline or not arm.seconds else baseline.seconds / arm.seconds
-            row["speed-up"] = faster if isinstance(faster, str) else f"{faster:.2f}"
+            known = arm.seconds and not arm.baseline
+            row["speed-up"] = f"{baseline.seconds / arm.seconds:.2f}" if known else "-"
         if paired:
             row["difference"] = interval(arm.difference)
         rows.append(row)

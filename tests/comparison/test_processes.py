@@ -117,6 +117,14 @@ def test_folders_of_others_are_refused(make):
         check_reuse([run], HERE)
 
 
+def test_a_run_whose_command_is_lost_is_one_line(make):
+    run = make()
+    run.folder.parent.mkdir(parents=True)
+    run.request.write_text('{"asked": {}}')
+    with pytest.raises(InputError, match="names no command; repeat the run"):
+        _ = run.trained_by
+
+
 def test_times_of_two_machines_are_not_mixed(make):
     run = make()
     take_turns([run], [None], HERE, lambda run, seconds: None)
