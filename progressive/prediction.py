@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from progressive.schedule import ProgressiveSchedule
 
+#: Trained at least so many times as long as a checkpoint takes to write, before the next.
+SPARING = 20
+
 #: No budget is filled with more epochs than this.
 MAX_EPOCHS = 100_000
 
@@ -36,6 +39,7 @@ class Timing:
         first: what the first epoch of a stage, by its index, takes in addition.
         validation: a validation.
         saving: what each epoch takes beside training and validation.
+        checkpoint: writing a checkpoint; not every epoch has one.
         before: from the start to the first epoch.
         after: from the end of the last epoch, the evaluation of the best weights included.
         warmup_epochs: epochs that warm up, as far as they cost anything else.
@@ -48,6 +52,7 @@ class Timing:
     first: Mapping[int, float] = field(default_factory=dict)
     validation: float = 0.0
     saving: float = 0.0
+    checkpoint: float = 0.0
     before: float = 0.0
     after: float = 0.0
     warmup_epochs: float = 0.0
@@ -115,24 +120,32 @@ def predict(
         timing: what the probe measured.
         validated: epochs after which to validate.
     """
-    stages = [
-        timing.first.get(stage.index, 0.0)
-        + sum(
-            timing.epoch(
-                kind_of(
-                    schedule,
-                    epoch,
-                    warmup_epochs=timing.warmup_epochs,
-                    close_mosaic=timing.close_mosaic,
-                )
-            )
-            for epoch in range(stage.start_epoch, stage.stop_epoch)
-        )
-        for stage in schedule.stages
+    begun = {stage.start_epoch: timing.first.get(stage.index, 0.0) for stage in schedule.stages}
+    bounds = {"warmup_epochs": timing.warmup_epochs, "close_mosaic": timing.close_mosaic}
+    epochs = [
+        begun.get(epoch, 0.0) + timing.epoch(kind_of(schedule, epoch, **bounds))
+        for epoch in range(schedule.epochs)
     ]
+    stages = [sum(epochs[stage.start_epoch : stage.stop_epoch]) for stage in schedule.stages]
     validation = len(validated) * timing.validation
     rest = schedule.epochs * timing.saving + timing.before + timing.after
+    rest += timing.checkpoint * checkpoints(epochs, timing.checkpoint)
     return Prediction(tuple(stages), validation, sum(stages) + validation + rest)
+
+
+def checkpoints(epochs: Sequence[float], seconds: float) -> int:
+    """Return how many are written: before the first epoch, between some epochs, at the end.
+
+    Args:
+        epochs: seconds of each epoch.
+        seconds: that one checkpoint takes.
+    """
+    number, since = 2, 0.0
+    for epoch in epochs[:-1]:
+        since += epoch
+        if since >= SPARING * seconds:
+            number, since = number + 1, 0.0
+    return number
 
 
 def speed_up(schedule: ProgressiveSchedule, timing: Timing) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from progressive.prediction import (
     Kind,
     Timing,
+    checkpoints,
     kind_of,
     most_epochs,
     outcome,
@@ -43,6 +46,16 @@ def test_a_prediction_adds_up():
     assert found.stages == (4 * 1 + 0.5, 4 * 4 + 2.0)
     assert found.validation == 9
     assert found.total == 4.5 + 18 + 9 + 8 * 0.25 + 5 + 4
+
+
+def test_a_checkpoint_is_not_predicted_for_every_epoch():
+    # Two at the ends; between them one whenever 20 times as long has passed.
+    assert checkpoints([10.0] * 8, 0.1) == 9
+    assert checkpoints([10.0] * 8, 1.0) == 2 + 3
+    assert checkpoints([10.0] * 8, 100.0) == 2
+    costly = replace(TIMING, checkpoint=100.0)
+    difference = predict(schedule(), costly, ()).total - predict(schedule(), TIMING, ()).total
+    assert difference == 200
 
 
 def test_fixed_training_has_the_last_stage_throughout():

@@ -233,8 +233,7 @@ class ProgressiveCallback:
             self._recorder.write_plan(folder, trainer.start_epoch, self._validated, cost)
             self._recorder.write_surroundings(trainer)
             self._trainer.callback(self._recorder.watch_optimizer(trainer))
-            if trainer.args.plots:
-                self._trainer.callback(self._pictures.watch(trainer))
+            self._watch_pictures(trainer)
         if self.checkpoints and trainer.args.save:
             steps = lambda: self._batches and self._batches.steps  # noqa: E731
             self._trainer.callback(self._keeper.watch(trainer, steps))
@@ -341,6 +340,10 @@ class ProgressiveCallback:
             for model in models:
                 channels = trainer.data.get("channels", 3)
                 self._trainer.callback(insert_head_dropout(model, channels))
+
+    def _watch_pictures(self, trainer: BaseTrainer) -> None:
+        if trainer.args.plots:
+            self._trainer.callback(self._pictures.watch(trainer))
 
     def _apply_to_model(self, trainer: BaseTrainer, stage: TrainingStage) -> None:
         for model in (unwrap_model(trainer.model), trainer.ema.ema):

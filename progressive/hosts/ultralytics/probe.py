@@ -83,11 +83,12 @@ class Probe(ProgressiveCallback):
     """
 
     def __init__(self, schedule: ProgressiveSchedule, **options: Any) -> None:
+        self._resumable = options.pop("checkpoints", True)
         super().__init__(schedule, checkpoints=False, **options)
         self.timing: Timing | None = None
         self.images = (0, 0)
         self._passes: list[Pass] = []
-        self._begun = self._ended = 0.0
+        self._begun = self._ended = self._checkpoint = 0.0
         self._memory: dict[int, int] = {}
         self._order: list[int] = []
         self._validated_images = 0
@@ -157,10 +158,14 @@ class Probe(ProgressiveCallback):
         if not self._passes[-1].ended:  # the evaluation of the best weights comes after
             self._validation_starts.append(time.perf_counter())
 
-    def on_train_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: BaseTrainer) -> None:
         """Make of all clocks what a whole training takes."""
         self._ended = time.perf_counter()
+        self._checkpoint = self._keeper.time_one(trainer) if self._resumable else 0.0
         self.timing = self._evaluate()
+
+    def _watch_pictures(self, trainer: BaseTrainer) -> None:
+        """Take none: nobody sees them, and the number of a pass is no epoch of the schedule."""
 
     def _take_loader(self, trainer: BaseTrainer) -> tuple[StagedLoader, Batches]:
         loader, batches = super()._take_loader(trainer)
@@ -245,6 +250,7 @@ class Probe(ProgressiveCallback):
             first=first,
             validation=once + left_out,
             saving=saving,
+            checkpoint=self._checkpoint,
             before=self._passes[0].started - self._begun,
             after=self._ended - self._passes[-1].ended + left_out,
             warmup_epochs=self._warmup,

@@ -22,6 +22,8 @@ def test_every_kind_of_epoch_is_timed_and_nothing_stays(tiny_data, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     before = random.getstate(), torch.get_rng_state(), torch.get_num_threads()
     arguments = {**ARGUMENTS, "data": str(tiny_data), "mosaic": 1.0, "close_mosaic": 1}
+    # As in a run; and there are more passes than the schedule has epochs.
+    arguments["plots"] = True
     probed = probe(lambda: YOLO("yolov8n.yaml"), SCHEDULE, arguments)
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])

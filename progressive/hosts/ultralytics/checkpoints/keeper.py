@@ -27,10 +27,8 @@ from progressive.hosts.ultralytics.checkpoints.order import Passes, Replay, Step
 from progressive.hosts.ultralytics.checkpoints.packing import pack, unpack
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.runs import checkpoints
+from progressive.prediction import SPARING
 from progressive.signals import Interruption, exit_code, installed, named
-
-#: Trained at least so many times as long as a checkpoint takes to write, before the next.
-SPARING = 20
 
 #: Copy of the best weights: no checkpoint holds them, and Ultralytics rewrites the file in place
 #: for their last validation.
@@ -121,6 +119,16 @@ class Keeper:
             trainer.add_callback(f"on_{event}", getattr(self, f"on_{event}"))
         undo.callback(self._unhook, trainer)
         return undo.close
+
+    def time_one(self, trainer: BaseTrainer) -> float:
+        """Return the seconds that a checkpoint takes: write one of a training without a keeper."""
+        stop = self.watch(trainer, lambda: None)
+        training = self._live(trainer)
+        training.begun = trainer.train_loader.iterator is not None
+        training.order = training.passes.begin_epoch(trainer.train_loader)
+        self._write(trainer, parts.read(training, heavy=False))
+        stop()
+        return self._cost or 0.0
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Put back what an epoch has, or keep the state from which it starts."""

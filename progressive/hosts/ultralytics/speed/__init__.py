@@ -14,6 +14,7 @@ from progressive.hosts.ultralytics.speed.allocator import keep_freed_memory
 from progressive.hosts.ultralytics.speed.compilation import compile_once_per_size
 from progressive.hosts.ultralytics.speed.precision import choose_precision
 from progressive.hosts.ultralytics.speed.processor import fuse_optimizer, use_all_cores
+from progressive.hosts.ultralytics.speed.suppression import suppress_by_class
 from progressive.schedule import ProgressiveSchedule
 
 
@@ -38,6 +39,7 @@ def train_faster(
         return
     process_undo.callback(use_all_cores())
     process_undo.callback(keep_freed_memory())
+    process_undo.callback(suppress_by_class())
     trainer_undo.callback(fuse_optimizer(trainer.optimizer))
     if RANK == -1:  # processes would choose differently
         trainer_undo.callback(choose_precision(trainer, schedule.image_size))
