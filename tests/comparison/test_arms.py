@@ -37,6 +37,11 @@ def test_only_what_an_arm_names_may_differ():
         check_only_named(silent, base, ["train"])
 
 
+def test_how_a_run_is_followed_makes_it_no_other_run():
+    quiet = arm("fixed", log="quiet", track=["mlflow"], save_minutes=1.0, price_per_hour=2.5)
+    assert quiet.asked == arm("fixed", log="full", track=[]).asked
+
+
 def test_each_seed_begins_with_another_arm():
     arms = [arm("a"), arm("b"), arm("c")]
     order = [f"{found.name}{seed}" for found, seed in rotation([7, 8, 9, 10], arms)]
