@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate, count, pairwise
 from typing import Any, NamedTuple
 
@@ -121,11 +122,10 @@ def predict(
         validated: epochs after which to validate.
     """
     begun = {stage.start_epoch: timing.first.get(stage.index, 0.0) for stage in schedule.stages}
-    bounds = {"warmup_epochs": timing.warmup_epochs, "close_mosaic": timing.close_mosaic}
-    epochs = [
-        begun.get(epoch, 0.0) + timing.epoch(kind_of(schedule, epoch, **bounds))
-        for epoch in range(schedule.epochs)
-    ]
+    kind = partial(
+        kind_of, schedule, warmup_epochs=timing.warmup_epochs, close_mosaic=timing.close_mosaic
+    )
+    epochs = [begun.get(e, 0.0) + timing.epoch(kind(e)) for e in range(schedule.epochs)]
     stages = [sum(epochs[stage.start_epoch : stage.stop_epoch]) for stage in schedule.stages]
     validation = len(validated) * timing.validation
     rest = schedule.epochs * timing.saving + timing.before + timing.after

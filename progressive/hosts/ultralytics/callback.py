@@ -32,20 +32,20 @@ from typing import Any
 import torch
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.console import Log
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
 from progressive.hosts.ultralytics.checkpoints.keeper import Keeper
-from progressive.hosts.ultralytics.head_dropout import insert_head_dropout, remove_head_dropout
 from progressive.hosts.ultralytics.hooks import hook
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
 from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.mishaps import go_on_after_mishaps
+from progressive.hosts.ultralytics.model_knobs import ModelKnobs
 from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
@@ -57,13 +57,6 @@ from progressive.hosts.ultralytics.validation import (
     validate_if,
 )
 from progressive.pitfalls import lone_image
-from progressive.regularize import (
-    rates,
-    restore_rates,
-    set_channel_dropout,
-    set_drop_path,
-    set_dropout,
-)
 from progressive.runs import records
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
@@ -144,7 +137,7 @@ class ProgressiveCallback:
         self.checkpoints = checkpoints
         self.resume = resume
         self._validated: frozenset[int] = frozenset()
-        self._rates: dict[str, float] = {}
+        self._knobs = ModelKnobs()
         self._close_mosaic: int | None = None
         self._forget_training()
 
@@ -193,8 +186,7 @@ class ProgressiveCallback:
         self._trainer.close()
         self._unhook()
         # The trained weights were loaded from a file, with what the trainer's model had.
-        remove_head_dropout(model.model)
-        restore_rates(model.model, self._rates)
+        self._knobs.remove(model.model)
         self._forget_training()
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
@@ -213,7 +205,7 @@ class ProgressiveCallback:
         self._process.callback(read_checkpoints_safely(model, vars(trainer.args)))
         self._refuse_lone_image(trainer)
         self._keeper.begin(trainer)
-        self._prepare_model(trainer)
+        self._knobs.prepare(trainer, self.schedule, self._trainer)
         if self.train_faster:
             train_faster(
                 trainer, self.schedule, process_undo=self._process, trainer_undo=self._trainer
@@ -250,7 +242,7 @@ class ProgressiveCallback:
         self._apply_to_loader(
             trainer, stage, mosaic_closed=bool(trainer.args.close_mosaic and tail)
         )
-        self._apply_to_model(trainer, stage)
+        self._knobs.apply(trainer, self.schedule, stage)
         # A plateau at small images says little of large ones: only the last stage stops early.
         stopper, last = trainer.stopper, self.schedule.stages[-1]
         stopper.best_epoch = max(stopper.best_epoch, min(trainer.epoch + 1, last.start_epoch))
@@ -309,14 +301,6 @@ class ProgressiveCallback:
         if reason:
             raise InputError(f"progressive learning is impossible with {reason}")
 
-    def _refuse_sizes(self, stride: int) -> None:
-        for stage in self.schedule.stages:
-            if stage.image_size % stride:
-                raise InputError(
-                    f"progressive learning is impossible with image_size={stage.image_size}: no "
-                    f"multiple of the model's stride; give the schedule stride={stride}"
-                )
-
     def _refuse_lone_image(self, trainer: BaseTrainer) -> None:
         loader = trainer.train_loader
         if not loader.drop_last:
@@ -325,35 +309,9 @@ class ProgressiveCallback:
             if reason:
                 raise InputError(f"progressive learning is impossible with {reason}")
 
-    def _prepare_model(self, trainer: BaseTrainer) -> None:
-        """Remember the model's rates, and insert dropout where a schedule with dropout needs it."""
-        models = unwrap_model(trainer.model), trainer.ema.ema  # the average is what is saved
-        self._rates = rates(models[0])
-        if self.schedule.uses("drop_path_rate") and not set_drop_path(models[0], 0.0):
-            LOGGER.warning("drop_path has no effect: the model has no stochastic depth to set.")
-        for model in models:
-            self._trainer.callback(restore_rates, model, self._rates)
-        if trainer.args.task == "classify":
-            return
-        self._refuse_sizes(trainer.stride)
-        if self.schedule.uses("dropout_rate"):
-            for model in models:
-                channels = trainer.data.get("channels", 3)
-                self._trainer.callback(insert_head_dropout(model, channels))
-
     def _watch_pictures(self, trainer: BaseTrainer) -> None:
         if trainer.args.plots:
             self._trainer.callback(self._pictures.watch(trainer))
-
-    def _apply_to_model(self, trainer: BaseTrainer, stage: TrainingStage) -> None:
-        for model in (unwrap_model(trainer.model), trainer.ema.ema):
-            if self.schedule.uses("dropout_rate"):
-                if trainer.args.task == "classify":
-                    set_dropout(model.model[-1], stage.dropout_rate)
-                else:
-                    set_channel_dropout(model, stage.dropout_rate)
-            if self.schedule.uses("drop_path_rate"):
-                set_drop_path(model, stage.drop_path_rate)
 
     def _apply_to_loader(
         self, trainer: BaseTrainer, stage: TrainingStage, *, mosaic_closed: bool

@@ -26,8 +26,8 @@ from progressive.hosts.ultralytics.checkpoints import parts
 from progressive.hosts.ultralytics.checkpoints.order import Passes, Replay, Steps
 from progressive.hosts.ultralytics.checkpoints.packing import pack, unpack
 from progressive.hosts.ultralytics.recorder import Recorder
-from progressive.runs import checkpoints
 from progressive.prediction import SPARING
+from progressive.runs import checkpoints
 from progressive.signals import Interruption, exit_code, installed, named
 
 #: Copy of the best weights: no checkpoint holds them, and Ultralytics rewrites the file in place
