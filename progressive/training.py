@@ -125,6 +125,7 @@ def callback_options(config: Config) -> dict[str, Any]:
     return {
         "val_every": config.val_every,
         "cache_encoded": config.cache == "encoded",
+        "levels_by_final": config.levels_by == "final",
         "lr_by_compute": config.lr_by == "compute",
         "merge_batches": config.merge_batches,
         "train_faster": config.train_faster,

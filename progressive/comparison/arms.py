@@ -20,7 +20,7 @@ SIZES = ("stages", "size")
 
 #: Keys that a choice of `schedule=` stands for.
 SCHEDULE = (
-    *("stages", "durations", "durations_by", "size", "sizes", "lr_by"),
+    *("stages", "durations", "durations_by", "size", "sizes", "lr_by", "levels_by"),
     *(knob.key for knob in KNOBS),
 )
 
@@ -55,7 +55,8 @@ class Arm:
         ignored = (*PLACES, *SCHEDULE, "epochs")
         rest = {key: value for key, value in self.settings.items() if key not in ignored}
         if len({stage.image_size for stage in self.schedule.stages}) > 1:
-            rest["lr_by"] = self.settings["lr_by"]  # at one size there is no difference
+            for name in ("lr_by", "levels_by"):  # at one size there is no difference
+                rest[name] = self.settings.get(name)
         return self.trainer, self.schedule, rest
 
 

@@ -75,6 +75,11 @@ class Stages(Section):
         description="What the learning rate falls with: epochs as in Ultralytics, or compute, so "
         "that large images get more of it.",
     )
+    levels_by: Literal["stage", "final"] = Field(
+        "stage",
+        description="Which feature maps learn an object: those that fit it in the images of a "
+        "stage, or those that will at the final size.",
+    )
 
 
 def _strengths(knob: Knob) -> Any:

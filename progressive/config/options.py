@@ -111,7 +111,8 @@ def _base() -> dict[str, Any]:
         knob.key: knob.unused if knob.constant else {"min": knob.unused, "max": knob.unused}
         for knob in KNOBS
     }
-    later = ("durations_by", "sizes", "lr_by")  # a preset that does not name them is the paper's
+    # A preset that does not name these is the paper's.
+    later = ("durations_by", "sizes", "lr_by", "levels_by")
     plain = {name: Config.model_fields[name].default for name in later}
     return {**plain, **knobs, "train": OmegaConf.create({}, flags={"struct": False})}
 

@@ -42,6 +42,7 @@ from progressive.hosts.ultralytics.checkpoints.keeper import Keeper
 from progressive.hosts.ultralytics.hooks import hook
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
+from progressive.hosts.ultralytics.levels import FinalLevels
 from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.mishaps import go_on_after_mishaps
@@ -89,6 +90,8 @@ class ProgressiveCallback:
         val_every: validate every N epochs, at the end of stages and throughout the last one; None
             to spend a tenth of the training time on it.
         lr_by_compute: let the learning rate fall with the pixels processed, not with the epochs.
+        levels_by_final: let an object be learned on the feature maps that hold it at the final
+            size, in all stages, instead of those that fit it in each.
         cache_encoded: keep the image files in memory, as they are on disk.
         merge_batches: load several batches as one where the optimizer waits for several anyway
             (`nbs` above `batch`) and the images of a stage are small enough.
@@ -113,6 +116,7 @@ class ProgressiveCallback:
         config: str | None = None,
         val_every: int | None = None,
         lr_by_compute: bool = False,
+        levels_by_final: bool = False,
         cache_encoded: bool = False,
         merge_batches: bool = True,
         train_faster: bool = True,
@@ -128,6 +132,7 @@ class ProgressiveCallback:
         self.schedule = schedule
         self.val_every = val_every
         self.lr_by_compute = lr_by_compute
+        self.levels_by_final = levels_by_final
         self.cache_encoded = cache_encoded
         self.merge_batches = merge_batches
         self.train_faster = train_faster
@@ -144,7 +149,7 @@ class ProgressiveCallback:
     def _forget_training(self) -> None:
         self._unhook: Callable[[], None] | None = None
         self._process, self._trainer = ExitStack(), ExitStack()
-        self._rate = RateByCompute()
+        self._rate, self._levels = RateByCompute(), FinalLevels()
         self._loader: StagedLoader | None = None
         self._batches: Batches | None = None
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
@@ -206,6 +211,8 @@ class ProgressiveCallback:
         self._refuse_lone_image(trainer)
         self._keeper.begin(trainer)
         self._knobs.prepare(trainer, self.schedule, self._trainer)
+        if self.levels_by_final:
+            self._process.callback(self._levels.watch())
         if self.train_faster:
             train_faster(
                 trainer, self.schedule, process_undo=self._process, trainer_undo=self._trainer
@@ -243,6 +250,7 @@ class ProgressiveCallback:
             trainer, stage, mosaic_closed=bool(trainer.args.close_mosaic and tail)
         )
         self._knobs.apply(trainer, self.schedule, stage)
+        self._levels.apply(self.schedule, stage)
         # A plateau at small images says little of large ones: only the last stage stops early.
         stopper, last = trainer.stopper, self.schedule.stages[-1]
         stopper.best_epoch = max(stopper.best_epoch, min(trainer.epoch + 1, last.start_epoch))
