@@ -63,6 +63,9 @@ def _remarks(config: Config, schedule: ProgressiveSchedule) -> list[str]:
     remarks = []
     if config.starts_from_weights and not any(schedule.uses(knob.name) for knob in KNOBS):
         remarks.append("Training starts from weights, so only the image size rises.")
-    if config.lr_by == "compute" and schedule.stages[0].image_size < config.size.max:
+    grows = schedule.stages[0].image_size < schedule.image_size
+    if config.lr_by == "compute" and grows:
         remarks.append("The learning rate falls with the pixels processed.")
+    if config.levels_by == "final" and grows and config.task not in ("classify", "semantic"):
+        remarks.append("Objects are learned on the feature maps of the final size.")
     return remarks

@@ -27,6 +27,7 @@ def test_a_list_of_sizes_says_how_many_stages_there_are():
         ("sizes=64", "sizes=64: "),
         ("sizes=[a]", "sizes"),
         ("lr_by=time", "lr_by=time: must be one of compute, epochs"),
+        ("levels_by=size", "levels_by=size: must be one of final, stage"),
         ("durations_by=pixels", "durations_by=pixels: must be one of compute, epochs"),
     ],
 )
@@ -37,9 +38,13 @@ def test_bad_keys_of_a_schedule_are_one_line(override, message):
     assert "\n" not in str(error.value)
 
 
-def test_presets_of_the_paper_keep_its_learning_rate():
-    assert compose_config([CPU, "schedule=efficientnetv2_s"]).lr_by == "epochs"
-    assert compose_config([CPU, "schedule=fast"]).lr_by == "compute"
+def test_presets_of_the_paper_keep_its_learning_rate_and_levels():
+    for paper in ("default", "efficientnetv2_s"):
+        config = compose_config([CPU, f"schedule={paper}"])
+        assert (config.lr_by, config.levels_by) == ("epochs", "stage")
+    for ours in ("fast", "finetune"):
+        config = compose_config([CPU, f"schedule={ours}"])
+        assert (config.lr_by, config.levels_by) == ("compute", "final")
 
 
 def uses_a_knob(*overrides):
