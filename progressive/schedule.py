@@ -219,6 +219,8 @@ class ProgressiveSchedule:
         else:
             check_sizes(sizes, stages, stride)
         weights = check_durations(durations, stages)
+        if durations_by not in ("epochs", "compute"):
+            raise ValueError(f"durations_by={durations_by!r}: must be 'epochs' or 'compute'")
         if durations_by == "compute":
             weights = [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]
         stops = _stop_epochs(epochs, weights, durations)
@@ -359,7 +361,7 @@ def _stop_epochs(
     for index, (start, stop) in enumerate(pairwise([0, *stops])):
         if stop <= start:
             raise ValueError(
-                f"durations={durations}: stage {index} would get none of {epochs} epochs"
+                f"durations={durations}: stage {index + 1} would get none of {epochs} epochs"
             )
     return stops
 

@@ -157,7 +157,8 @@ GOOD = {"epochs": 8, "stages": 4, "image_size": (64, 128)}
         ({"drop_path": 1.0}, "drop_path min=1.0: must be a number"),
         ({"durations": [1, 2]}, r"durations=\[1, 2\]: must have one weight per stage"),
         ({"durations": [1, 0, 1, 1]}, "every weight must be a positive number"),
-        ({"durations": [99, 1, 1, 1]}, "stage 1 would get none of 8 epochs"),
+        ({"durations_by": "pixels"}, "durations_by='pixels': must be 'epochs' or 'compute'"),
+        ({"durations": [99, 1, 1, 1]}, "stage 2 would get none of 8 epochs"),
         ({"stride": 0}, "stride=0: must be at least 1"),
     ],
 )

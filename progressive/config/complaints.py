@@ -135,6 +135,8 @@ def _right(field: FieldInfo, name: str, value: Any) -> str:
     if get_origin(kind) is tuple:
         example = (field.examples or [""])[0]
         return f"must be a list of positive numbers, as {example}"
-    if _section(field) or get_origin(kind) is dict:
+    if section := _section(field):
+        return "write " + " or ".join(f"{name}.{key}=VALUE" for key in section.model_fields)
+    if get_origin(kind) is dict:
         return f"write {name}.KEY=VALUE"
     return {bool: "must be true or false", str: "must be a text"}[kind]

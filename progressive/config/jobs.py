@@ -48,6 +48,8 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     raw: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, names), resolve=True)
     if raw.get("model") is not None:
         raw |= _of_model(str(raw["model"]), raw["task"], hydra)
+    if composed.get("resume") is not None and "epochs" in given:
+        raw |= {"stages": 1, "durations": None, "sizes": None}  # the run has a schedule of its own
     config = validate(raw)
     if config.resume is not None:
         return config.given(given)

@@ -25,6 +25,9 @@ from progressive.safe_loading.arrays import refuse_hostile_arrays, refuse_hostil
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".ndjson")
 YAML_SUFFIXES = (".yaml", ".yml")
 
+#: More are a mistake in the data yaml, and would take minutes to build.
+MOST_CLASSES, MOST_CHANNELS = 100_000, 10_000
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -104,7 +107,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """
     try:
         # Always UTF-8, as in Ultralytics, so that both read the same content.
-        data = yaml.safe_load(file.read_text("utf-8-sig"))
+        data = yaml.load(file.read_text("utf-8-sig"), Loader=_OnceLoader)
     except OSError as error:
         raise complaint(file, "data", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -118,6 +121,20 @@ def read_yaml(file: Path) -> dict[str, Any]:
             file, "data", f"must be a mapping with train, val and names, not {_kind(data)}"
         )
     return data
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            text = str(getattr(key, "value", key))
+            if text in seen and key.tag != "tag:yaml.org,2002:merge":
+                problem = f"{shown(text)} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(text)
+        return super().construct_mapping(node, deep)
 
 
 def _yaml_file(path: str | Path) -> Path:
@@ -158,8 +175,9 @@ def _names(file: Path, data: dict[str, Any]) -> tuple[str, ...]:
 
 def _channels(file: Path, value: object) -> int:
     """Return `channels`, which Ultralytics takes as it is."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise complaint(file, "channels", f"{shown(value)} must be a whole number, 1 or more")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_CHANNELS:
+        problem = f"{shown(value)} must be a whole number from 1 to {MOST_CHANNELS}"
+        raise complaint(file, "channels", problem)
     return value
 
 
@@ -169,10 +187,11 @@ def _class_count(file: Path, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
         number = float(value)
-        if number != int(number) or number < 1:
+        if number != int(number) or not 1 <= number <= MOST_CLASSES:
             raise ValueError
     except (ValueError, OverflowError):
-        raise complaint(file, "nc", f"{shown(value)} must be a whole number, 1 or more") from None
+        problem = f"{shown(value)} must be a whole number from 1 to {MOST_CLASSES}"
+        raise complaint(file, "nc", problem) from None
     return int(number)
 
 
@@ -180,7 +199,13 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
     """Return class names that are given as a list, or as a mapping from 0, 1, ... to names."""
     if isinstance(names, dict):
         try:
-            names = {int(index): name for index, name in names.items()}
+            numbers = [int(index) for index in names]
+            if any(number != float(index) for number, index in zip(numbers, names, strict=True)):
+                raise ValueError
+            if len(set(numbers)) < len(numbers):
+                problem = f"has an index twice: {shown(sorted(numbers))}"
+                raise complaint(file, "names", problem)
+            names = dict(zip(numbers, names.values(), strict=True))
         except (TypeError, ValueError):
             problem = f"{shown(list(names))} as keys; must be the class indices 0, 1, 2, ..."
             raise complaint(file, "names", problem) from None
@@ -268,7 +293,7 @@ def _refuse_code(images: list[str], labels: tuple[str, str]) -> None:
 
 def _misspelt(data: dict[str, Any], field: str) -> str:
     """Return ' (did you mean ...?)' if the yaml has a field with a similar name, else ''."""
-    keys = [key for key in data if isinstance(key, str)]
+    keys = [key for key in data if isinstance(key, str) and key != field]  # it may be left blank
     close = nearest(field, keys)
     return f" (did you mean {field!r} instead of {close!r}?)" if close else ""
 

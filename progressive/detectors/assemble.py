@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -77,6 +77,8 @@ def class_names(classes: Classes) -> dict[int, str]:
     Raises:
         InputError: there are no classes, or they are not numbered from 0.
     """
+    if isinstance(classes, str) or not isinstance(classes, int | Iterable):
+        raise InputError(f"classes={classes!r}: must be a number above 0, or names")
     if isinstance(classes, int):
         names = {i: str(i) for i in range(classes)}
     else:

@@ -53,6 +53,13 @@ def find_model(name: str) -> Path:
     if "://" in name or name.startswith("ul:"):
         raise InputError(f"model={name}: is remote and nothing is fetched; give the path of a file")
     path = Path(name).expanduser()
+    if path.is_dir():
+        raise InputError(f"model={name}: is a folder; give weights (.pt) or a model yaml")
+    if not path.suffix and shipped_yaml(f"{name}.yaml"):
+        raise InputError(
+            f"model={name}: give {name}.pt to start from weights that lie there, or {name}.yaml to "
+            "train from scratch"
+        )
     if path.suffix.lower() not in (".pt", *YAML_SUFFIXES):
         raise InputError(
             f"model={name}: must be weights of Ultralytics (.pt) or a model yaml; what is exported "
