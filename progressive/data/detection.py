@@ -202,13 +202,12 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
             numbers = [int(index) for index in names]
             if any(number != float(index) for number, index in zip(numbers, names, strict=True)):
                 raise ValueError
-            if len(set(numbers)) < len(numbers):
-                problem = f"has an index twice: {shown(sorted(numbers))}"
-                raise complaint(file, "names", problem)
-            names = dict(zip(numbers, names.values(), strict=True))
         except (TypeError, ValueError):
             problem = f"{shown(list(names))} as keys; must be the class indices 0, 1, 2, ..."
             raise complaint(file, "names", problem) from None
+        if len(set(numbers)) < len(numbers):
+            raise complaint(file, "names", f"has an index twice: {shown(sorted(numbers))}")
+        names = dict(zip(numbers, names.values(), strict=True))
         if sorted(names) != list(range(len(names))):
             last = len(names) - 1
             problem = f"has the indices {shown(sorted(names))}; must be 0 to {last} without gaps"
