@@ -24,7 +24,7 @@ What each event does::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,10 @@ class ProgressiveCallback:
         track: Sequence[str] | None = None,
         log: Log = "full",
     ) -> None:
+        if not isinstance(schedule, ProgressiveSchedule):
+            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        if save_minutes is not None and not _positive(save_minutes):
+            raise InputError(f"save_minutes={save_minutes!r}: must be a number above 0, or None")
         if val_every is not None and val_every < 1:
             raise InputError(f"val_every={val_every}: must be at least 1")
         self.schedule = schedule
@@ -167,8 +171,11 @@ class ProgressiveCallback:
         So is `tune`, whose trainings would not follow the schedule.
 
         Raises:
-            InputError: the model follows a schedule already, or this callback another model.
+            InputError: this is no model of Ultralytics, it follows a schedule already, or this
+                callback another model.
         """
+        if not isinstance(model, Model):
+            raise InputError(f"attach: is a {type(model).__name__}; give the YOLO object itself")
         if any(_is_ours(function) for found in model.callbacks.values() for function in found):
             raise InputError("the model follows a schedule already; detach that callback first")
         if self._unhook is not None:
@@ -196,7 +203,11 @@ class ProgressiveCallback:
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read."""
-        self._refuse(trainer)
+        try:
+            self._refuse(trainer)
+        except InputError:
+            _remove_new_folder(trainer)
+            raise
         self._process.callback(self._recorder.start_run(trainer))
         self._process.callback(read_labels_safely())
         self._keeper.prepare(trainer)
@@ -360,6 +371,22 @@ class ProgressiveCallback:
     def _show_close_mosaic(self, trainer: BaseTrainer) -> None:
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
+
+
+def _positive(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and value > 0  # type: ignore[operator]
+
+
+def _remove_new_folder(trainer: BaseTrainer) -> None:
+    """Take away the run folder that Ultralytics has just made, if it did make it."""
+    if trainer.args.exist_ok or RANK not in {-1, 0}:
+        return
+    folder = Path(trainer.save_dir)
+    with suppress(OSError):
+        (folder / "args.yaml").unlink(missing_ok=True)
+        (folder / "weights").rmdir()
+        folder.rmdir()
 
 
 def _is_ours(function: Any) -> bool:

@@ -73,9 +73,9 @@ def open_only(candidates: torch.Tensor, sides: torch.Tensor, strides: torch.Tens
     Args:
         candidates: which points may learn which object (images, objects, points).
         sides: of the objects at the final size, in pixels (images, objects, 1).
-        strides: of the map of each point, in pixels (points).
+        strides: of the map of each point, in pixels (points); 0 where it is not known.
     """
-    fits = (sides <= MOST_STRIDES * strides) | (strides == strides.max())
+    fits = (sides <= MOST_STRIDES * strides) | (strides == strides.max()) | (strides == 0)
     left = candidates & fits
     return torch.where(left.any(-1, keepdim=True), left, candidates)
 
@@ -85,7 +85,7 @@ def strides_of(points: torch.Tensor, strides: list[float]) -> torch.Tensor:
 
     A point is the centre of a cell, half a stride off the edge: at 4, 12, 20... of stride 8, and
     at 8, 24, 40... of stride 16. So the strides of a detector, each twice the one before, have no
-    point in common.
+    point in common. Past 1024 px bfloat16 is too coarse to tell; such points get 0.
     """
     known = torch.as_tensor(strides, dtype=points.dtype, device=points.device)
     return ((points[:, :1] % known == known / 2) * known).sum(-1)

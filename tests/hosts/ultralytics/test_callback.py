@@ -15,6 +15,7 @@ import torch
 from ultralytics import YOLO
 
 from progressive.detectors.build import build_detector
+from progressive.errors import InputError
 from progressive.hosts.ultralytics import recorder as recorder_module
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.schedule import ProgressiveSchedule
@@ -208,6 +209,37 @@ def test_impossible_settings_are_refused(
     with pytest.raises(ValueError, match=message):
         train(YOLO("yolov8n.yaml"), tiny_data, recorder, tmp_path / "r", **{**fast, **arguments})
     assert recorder.batches == []
+
+
+def test_a_refused_training_leaves_no_folder(tiny_data, tmp_path):
+    model = YOLO("yolov8n.yaml")
+    ProgressiveCallback(ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 96))).attach(
+        model
+    )
+    with pytest.raises(InputError, match="epochs=5: the schedule has 2"):
+        model.train(data=str(tiny_data), epochs=5, project=str(tmp_path / "runs"), device="cpu")
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule": "fast"}, "schedule='fast': must be a ProgressiveSchedule"),
+        ({"save_minutes": -1}, "save_minutes=-1: must be a number above 0, or None"),
+        ({"save_minutes": "a"}, "save_minutes='a': must be a number above 0, or None"),
+        ({"val_every": 0}, "val_every=0: must be at least 1"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(arguments, message):
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 96))
+    with pytest.raises(InputError, match=message):
+        ProgressiveCallback(**{"schedule": schedule, **arguments})
+
+
+def test_only_a_whole_model_can_be_attached_to():
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 96))
+    with pytest.raises(InputError, match="is a DetectionModel; give the YOLO object itself"):
+        ProgressiveCallback(schedule).attach(YOLO("yolov8n.yaml").model)
 
 
 def test_sizes_that_the_model_cannot_take_are_refused(tiny_data, fast, make_recorder, tmp_path):

@@ -26,6 +26,9 @@ def points(height: int = 96, width: int = 128) -> tuple[torch.Tensor, torch.Tens
 def test_strides_follow_from_the_points():
     centres, strides = points()
     assert torch.equal(strides_of(centres, STRIDES), strides)
+    half = centres.bfloat16()
+    assert torch.equal(strides_of(half, STRIDES).float(), strides)
+    assert strides_of(torch.tensor([[1030.0, 4.0]]), STRIDES).tolist() == [0.0]
 
 
 def candidates(assigner, boxes) -> dict[float, int]:
