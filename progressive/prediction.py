@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from progressive.schedule import ProgressiveSchedule
 
-#: Trained at least so many times as long as a checkpoint takes to write, before the next.
+#: The next checkpoint waits for so many times what the last one took to write.
 SPARING = 20
 
 #: No budget is filled with more epochs than this.
@@ -112,24 +112,30 @@ def kind_of(
 
 
 def predict(
-    schedule: ProgressiveSchedule, timing: Timing, validated: Collection[int]
+    schedule: ProgressiveSchedule, timing: Timing, validated: Collection[int], start: int = 0
 ) -> Prediction:
-    """Predict the seconds of a training.
+    """Predict the seconds of a training, or of what is left of one.
 
     Args:
         schedule: with the stages that were probed, of any length.
         timing: what the probe measured.
         validated: epochs after which to validate.
+        start: epochs that are done.
     """
+    validated = [epoch for epoch in validated if epoch >= start]
     begun = {stage.start_epoch: timing.first.get(stage.index, 0.0) for stage in schedule.stages}
     kind = partial(
         kind_of, schedule, warmup_epochs=timing.warmup_epochs, close_mosaic=timing.close_mosaic
     )
-    epochs = [begun.get(e, 0.0) + timing.epoch(kind(e)) for e in range(schedule.epochs)]
-    stages = [sum(epochs[stage.start_epoch : stage.stop_epoch]) for stage in schedule.stages]
+    left = {e: begun.get(e, 0.0) + timing.epoch(kind(e)) for e in range(start, schedule.epochs)}
+    stages = [
+        sum(left.get(e, 0.0) for e in range(stage.start_epoch, stage.stop_epoch))
+        for stage in schedule.stages
+    ]
     validation = len(validated) * timing.validation
-    rest = schedule.epochs * timing.saving + timing.before + timing.after
-    rest += timing.checkpoint * checkpoints(epochs, timing.checkpoint)
+    rest = len(left) * timing.saving + timing.before + timing.after
+    whole = [s + timing.saving + (e in validated) * timing.validation for e, s in left.items()]
+    rest += timing.checkpoint * checkpoints(whole, timing.checkpoint)
     return Prediction(tuple(stages), validation, sum(stages) + validation + rest)
 
 
@@ -137,7 +143,7 @@ def checkpoints(epochs: Sequence[float], seconds: float) -> int:
     """Return how many are written: before the first epoch, between some epochs, at the end.
 
     Args:
-        epochs: seconds of each epoch.
+        epochs: seconds of each epoch, validation included.
         seconds: that one checkpoint takes.
     """
     number, since = 2, 0.0

@@ -58,6 +58,17 @@ def tell_result(config: Config, folder: Path, summary: dict[str, Any]) -> None:
     )
 
 
+def _has_levels(config: Config) -> bool:
+    """Tell whether the detector learns an object on one of several feature maps."""
+    whole = Path(config.model).name if config.model else ""
+    transformer = config.head is not None and config.head.name == "rtdetr"
+    return (
+        config.task not in ("classify", "semantic")
+        and not transformer
+        and not whole.startswith("rtdetr")
+    )
+
+
 def _remarks(config: Config, schedule: ProgressiveSchedule) -> list[str]:
     """Return what the table of the plan does not show."""
     remarks = []
@@ -66,6 +77,6 @@ def _remarks(config: Config, schedule: ProgressiveSchedule) -> list[str]:
     grows = schedule.stages[0].image_size < schedule.image_size
     if config.lr_by == "compute" and grows:
         remarks.append("The learning rate falls with the pixels processed.")
-    if config.levels_by == "final" and grows and config.task not in ("classify", "semantic"):
+    if config.levels_by == "final" and grows and _has_levels(config):
         remarks.append("Objects are learned on the feature maps of the final size.")
     return remarks

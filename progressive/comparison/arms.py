@@ -56,7 +56,7 @@ class Arm:
         rest = {key: value for key, value in self.settings.items() if key not in ignored}
         if len({stage.image_size for stage in self.schedule.stages}) > 1:
             for name in ("lr_by", "levels_by"):  # at one size there is no difference
-                rest[name] = self.settings.get(name)
+                rest[name] = self.settings[name]
         return self.trainer, self.schedule, rest
 
 

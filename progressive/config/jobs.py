@@ -49,7 +49,8 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     if raw.get("model") is not None:
         raw |= _of_model(str(raw["model"]), raw["task"], hydra)
     if composed.get("resume") is not None and "epochs" in given:
-        raw |= {"stages": 1, "durations": None, "sizes": None}  # the run has a schedule of its own
+        unused = {"stages": 1, "durations": None, "sizes": None}  # the run has its own
+        raw |= {key: value for key, value in unused.items() if key not in given}
     config = validate(raw)
     if config.resume is not None:
         return config.given(given)

@@ -126,15 +126,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
 class _OnceLoader(yaml.SafeLoader):
     """Refuses a key that a mapping has twice, of which YAML would silently keep the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             text = str(getattr(key, "value", key))
-            if text in seen and key.tag != "tag:yaml.org,2002:merge":
+            if text in seen:
                 problem = f"{shown(text)} is given twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(text)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def _yaml_file(path: str | Path) -> Path:
@@ -202,7 +203,7 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
             numbers = [int(index) for index in names]
             if any(number != float(index) for number, index in zip(numbers, names, strict=True)):
                 raise ValueError
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             problem = f"{shown(list(names))} as keys; must be the class indices 0, 1, 2, ..."
             raise complaint(file, "names", problem) from None
         if len(set(numbers)) < len(numbers):
@@ -292,7 +293,9 @@ def _refuse_code(images: list[str], labels: tuple[str, str]) -> None:
 
 def _misspelt(data: dict[str, Any], field: str) -> str:
     """Return ' (did you mean ...?)' if the yaml has a field with a similar name, else ''."""
-    keys = [key for key in data if isinstance(key, str) and key != field]  # it may be left blank
+    keys = [
+        key for key in data if isinstance(key, str) and key != field
+    ]  # a blank field is no misspelt one
     close = nearest(field, keys)
     return f" (did you mean {field!r} instead of {close!r}?)" if close else ""
 

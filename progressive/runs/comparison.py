@@ -12,7 +12,10 @@ from progressive.errors import InputError
 from progressive.runs.load import COMPARE, Run, is_number, load_run, read_json
 
 #: Settings that make no other training of the same kind.
-ASIDE = {"seed", "output", "device", "workers", "resume", "dry_run"}
+ASIDE = {
+    *("seed", "output", "device", "workers", "resume", "dry_run"),
+    *("log", "price_per_hour", "save_minutes", "track"),
+}
 
 #: A name made of settings is no longer than this.
 LONGEST = 48

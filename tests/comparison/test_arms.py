@@ -7,7 +7,13 @@ from progressive.schedule import ProgressiveSchedule
 
 def arm(name, trainer="progressive", size=(32, 64), stages=2, **settings):
     schedule = ProgressiveSchedule.linear(epochs=4, stages=stages, image_size=size)
-    return Arm(name, trainer, (), {"stages": stages, "lr_by": "epochs", **settings}, schedule)
+    return Arm(
+        name,
+        trainer,
+        (),
+        {"stages": stages, "lr_by": "epochs", "levels_by": "stage", **settings},
+        schedule,
+    )
 
 
 def test_arms_differ_by_what_they_do():

@@ -86,6 +86,7 @@ def test_names_in_every_accepted_form(make: Make, names: str, expected: tuple[st
         (SPLITS + "nc: 1.0e+300", "nc", "1e+300 must be a whole number from 1 to 100000"),
         (SPLITS + "names: [a]\nnames: [b]", "data", "line 4: 'names' is given twice"),
         (SPLITS + "names: {'00': a, 0: b}", "names", "has an index twice: [0, 0]"),
+        (SPLITS + "names: {.inf: a}", "names", "[inf] as keys; must be the class"),
         (SPLITS + "names: {0.0: a, 1.5: b}", "names", "[0.0, 1.5] as keys; must be the class"),
         (
             "train: images/train\nval:\nnames: [a]",

@@ -66,8 +66,7 @@ class BudgetCallback(ProgressiveCallback):
 
         def seconds_of(schedule: ProgressiveSchedule) -> float:
             due = epochs_to_validate(schedule, images, self.val_every)
-            left = predict(schedule, timing, [epoch for epoch in due if epoch >= next_epoch])
-            return left.total - sum(left.stages[:done]) - next_epoch * timing.saving
+            return predict(schedule, timing, due, next_epoch).total
 
         left = self.seconds - self.timing.took - self._recorder.elapsed()
         corrected = refit(self.schedule, done, self.weights, seconds_of, left)

@@ -96,7 +96,8 @@ class ProgressiveCallback:
         merge_batches: load several batches as one where the optimizer waits for several anyway
             (`nbs` above `batch`) and the images of a stage are small enough.
         train_faster: compute and load images the fastest way; False leaves precision, threads,
-            memory, layers, optimizer, batches and decoding as they are in Ultralytics (but for
+            memory, layers, optimizer, batches, decoding and suppression of boxes as they are in
+            Ultralytics (but for
             images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
         notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
         save_minutes: most minutes between two checkpoints within an epoch; epochs start with one
@@ -131,8 +132,8 @@ class ProgressiveCallback:
             raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
         if save_minutes is not None and not _positive(save_minutes):
             raise InputError(f"save_minutes={save_minutes!r}: must be a number above 0, or None")
-        if val_every is not None and val_every < 1:
-            raise InputError(f"val_every={val_every}: must be at least 1")
+        if val_every is not None and (type(val_every) is not int or val_every < 1):
+            raise InputError(f"val_every={val_every!r}: must be an integer of at least 1, or None")
         self.schedule = schedule
         self.val_every = val_every
         self.lr_by_compute = lr_by_compute
@@ -175,7 +176,8 @@ class ProgressiveCallback:
                 callback another model.
         """
         if not isinstance(model, Model):
-            raise InputError(f"attach: is a {type(model).__name__}; give the YOLO object itself")
+            kind = type(model).__name__
+            raise InputError(f"attach: this is a {kind}; give the YOLO object itself")
         if any(_is_ours(function) for found in model.callbacks.values() for function in found):
             raise InputError("the model follows a schedule already; detach that callback first")
         if self._unhook is not None:
@@ -281,8 +283,9 @@ class ProgressiveCallback:
         self._recorder.end_batch()
 
     def on_train_epoch_end(self, trainer: BaseTrainer) -> None:  # noqa: ARG002
-        """Stop the clock of training before validation starts."""
+        """Stop the clock of training before validation, at the final size, starts."""
         self._recorder.end_training()
+        self._levels.release()
 
     def on_fit_epoch_end(self, trainer: BaseTrainer) -> None:
         """Record the epoch."""
@@ -380,12 +383,12 @@ def _positive(value: object) -> bool:
 
 def _remove_new_folder(trainer: BaseTrainer) -> None:
     """Take away the run folder that Ultralytics has just made, if it did make it."""
-    if trainer.args.exist_ok or RANK not in {-1, 0}:
+    if trainer.args.exist_ok or trainer.args.resume or RANK not in {-1, 0}:
         return
     folder = Path(trainer.save_dir)
     with suppress(OSError):
+        (folder / "weights").rmdir()  # fails if there is anything in it
         (folder / "args.yaml").unlink(missing_ok=True)
-        (folder / "weights").rmdir()
         folder.rmdir()
 
 

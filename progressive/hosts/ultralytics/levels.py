@@ -7,8 +7,8 @@ large objects stay with a map that sees too little of them, and their edges stay
 (docs/schedules.md has the figures).
 
 Here the maps that are too fine for an object at the final size are closed to it in the stages
-before. The limit is that of Ultralytics' assigner for poses, which always bounds an object's size
-in strides.
+before. Such limits on an object's size are from FCOS (https://arxiv.org/abs/1904.01355, section
+3.2); Ultralytics' assigner for poses has them in every stage, at 2 and 12 strides.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from ultralytics.utils import tal
 
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
-#: Most strides that the side of an object may measure at the final size, but on the coarsest map.
+#: Most strides that the side of an object (root of its area) may measure at the final size; the
+#: coarsest map has no limit. With 8 and 10 strides detectors ended alike (docs/schedules.md).
 MOST_STRIDES = 10
 
-#: Classes of Ultralytics that say which points of the maps may learn an object, and where in their
-#: boxes two opposite corners or a width and a height are found.
+#: Classes of Ultralytics that say which points of the maps may learn an object, and how to get
+#: width and height from their boxes.
 ASSIGNERS = (
     (tal.TaskAlignedAssigner, lambda boxes: boxes[..., 2:4] - boxes[..., :2]),
     (tal.RotatedTaskAlignedAssigner, lambda boxes: boxes[..., 2:4]),
@@ -43,6 +44,10 @@ class FinalLevels:
     def apply(self, schedule: ProgressiveSchedule, stage: TrainingStage) -> None:
         """Hold for `stage` from now on; nothing is closed in one of the final size."""
         self._growth = schedule.image_size / stage.image_size
+
+    def release(self) -> None:
+        """Close nothing until `apply`: validation is at the final size in every stage."""
+        self._growth = 1.0
 
     def watch(self) -> Callable[[], None]:
         """Come between Ultralytics' assigners and their candidates; return what undoes that."""
@@ -62,7 +67,9 @@ class FinalLevels:
             if self._growth <= 1:
                 return candidates
             final = sides(boxes).prod(-1, keepdim=True).clamp(min=0).sqrt() * self._growth
-            return open_only(candidates, final, strides_of(points, assigner.stride))
+            return open_only(
+                candidates, final, strides_of(len(points), assigner.stride).to(points.device)
+            )
 
         return select_candidates_in_gts
 
@@ -73,19 +80,23 @@ def open_only(candidates: torch.Tensor, sides: torch.Tensor, strides: torch.Tens
     Args:
         candidates: which points may learn which object (images, objects, points).
         sides: of the objects at the final size, in pixels (images, objects, 1).
-        strides: of the map of each point, in pixels (points); 0 where it is not known.
+        strides: of the map of each point, in pixels (points).
     """
-    fits = (sides <= MOST_STRIDES * strides) | (strides == strides.max()) | (strides == 0)
+    fits = (sides <= MOST_STRIDES * strides) | (strides == strides.max())
     left = candidates & fits
     return torch.where(left.any(-1, keepdim=True), left, candidates)
 
 
-def strides_of(points: torch.Tensor, strides: list[float]) -> torch.Tensor:
-    """Return the stride of the map of each point (points), from where the points lie.
+def strides_of(points: int, strides: list[float]) -> torch.Tensor:
+    """Return the stride of the map of each point (points).
 
-    A point is the centre of a cell, half a stride off the edge: at 4, 12, 20... of stride 8, and
-    at 8, 24, 40... of stride 16. So the strides of a detector, each twice the one before, have no
-    point in common. Past 1024 px bfloat16 is too coarse to tell; such points get 0.
+    Points come map by map. A map at twice the stride has a quarter of them, as the sides of images
+    are multiples of the largest stride.
+
+    Args:
+        points: of all maps.
+        strides: of the maps.
     """
-    known = torch.as_tensor(strides, dtype=points.dtype, device=points.device)
-    return ((points[:, :1] % known == known / 2) * known).sum(-1)
+    known = torch.tensor(strides)
+    shares = known.double() ** -2
+    return known.repeat_interleave((points * shares / shares.sum()).round().long())

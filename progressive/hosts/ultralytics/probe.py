@@ -161,7 +161,8 @@ class Probe(ProgressiveCallback):
     def on_train_end(self, trainer: BaseTrainer) -> None:
         """Make of all clocks what a whole training takes."""
         self._ended = time.perf_counter()
-        self._checkpoint = self._keeper.time_one(trainer) if self._resumable else 0.0
+        if self._resumable and trainer.args.save:
+            self._checkpoint = self._keeper.time_one(trainer)
         self.timing = self._evaluate()
 
     def _watch_pictures(self, trainer: BaseTrainer) -> None:

@@ -221,13 +221,27 @@ def test_a_refused_training_leaves_no_folder(tiny_data, tmp_path):
     assert not list(tmp_path.glob("runs/*"))
 
 
+def test_a_refused_training_leaves_the_folder_of_another_alone(tiny_data, tmp_path):
+    weights = tmp_path / "run" / "weights"
+    weights.mkdir(parents=True)
+    (weights / "last.pt").touch()
+    (weights.parent / "args.yaml").touch()
+    model = YOLO("yolov8n.yaml")
+    schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 96))
+    ProgressiveCallback(schedule).attach(model)
+    with pytest.raises(InputError, match="epochs=5: the schedule has 2"):
+        model.train(data=str(tiny_data), epochs=5, save_dir=str(weights.parent), device="cpu")
+    assert (weights / "last.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"val_every": 1.5}, "val_every=1.5: must be an integer of at least 1, or None"),
         ({"schedule": "fast"}, "schedule='fast': must be a ProgressiveSchedule"),
         ({"save_minutes": -1}, "save_minutes=-1: must be a number above 0, or None"),
         ({"save_minutes": "a"}, "save_minutes='a': must be a number above 0, or None"),
-        ({"val_every": 0}, "val_every=0: must be at least 1"),
+        ({"val_every": 0}, "val_every=0: must be an integer of at least 1, or None"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(arguments, message):
@@ -238,7 +252,7 @@ def test_wrong_arguments_are_refused_at_once(arguments, message):
 
 def test_only_a_whole_model_can_be_attached_to():
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(64, 96))
-    with pytest.raises(InputError, match="is a DetectionModel; give the YOLO object itself"):
+    with pytest.raises(InputError, match="this is a DetectionModel; give the YOLO object itself"):
         ProgressiveCallback(schedule).attach(YOLO("yolov8n.yaml").model)
 
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 from ultralytics import YOLO
 from ultralytics.utils import tal
-from ultralytics.utils.tal import RotatedTaskAlignedAssigner, TaskAlignedAssigner, make_anchors
+from ultralytics.utils.tal import (
+    PoseTaskAlignedAssigner,
+    RotatedTaskAlignedAssigner,
+    SegTaskAlignedAssigner,
+    TaskAlignedAssigner,
+    make_anchors,
+)
 
 from progressive import ProgressiveCallback
 from progressive.hosts.ultralytics.levels import FinalLevels, open_only, strides_of
@@ -23,17 +29,16 @@ def points(height: int = 96, width: int = 128) -> tuple[torch.Tensor, torch.Tens
     return centres * strides, strides[:, 0]
 
 
-def test_strides_follow_from_the_points():
-    centres, strides = points()
-    assert torch.equal(strides_of(centres, STRIDES), strides)
-    half = centres.bfloat16()
-    assert torch.equal(strides_of(half, STRIDES).float(), strides)
-    assert strides_of(torch.tensor([[1030.0, 4.0]]), STRIDES).tolist() == [0.0]
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (32, 32), (640, 384), (1280, 1088)])
+def test_strides_follow_from_the_number_of_points(height, width):
+    centres, strides = points(height, width)
+    assert torch.equal(strides_of(len(centres), STRIDES), strides)
 
 
 def candidates(assigner, boxes) -> dict[float, int]:
     """Count on each map the points that may learn the only object of one image."""
     centres, strides = points()
+    assigner.anc_strides = strides  # set by the loss for poses
     found = assigner.select_candidates_in_gts(centres, boxes, torch.ones(1, 1, 1))
     return {stride: int(found[0, 0, strides == stride].sum()) for stride in STRIDES}
 
@@ -41,6 +46,8 @@ def candidates(assigner, boxes) -> dict[float, int]:
 @pytest.mark.parametrize(
     ("assigner", "boxes"),
     [
+        (SegTaskAlignedAssigner(stride=STRIDES), [[16.0, 16.0, 80.0, 80.0]]),
+        (PoseTaskAlignedAssigner(torch.ones(1), stride=STRIDES), [[16.0, 16.0, 80.0, 80.0]]),
         (TaskAlignedAssigner(stride=STRIDES), [[16.0, 16.0, 80.0, 80.0]]),
         (RotatedTaskAlignedAssigner(stride=STRIDES), [[48.0, 48.0, 64.0, 64.0, 0.0]]),
     ],
@@ -86,8 +93,11 @@ def test_a_training_closes_maps_before_its_last_stage(tiny_data, tmp_path, by_fi
         growth.append(callback._levels._growth)
 
     model.add_callback("on_train_batch_end", look)
-    arguments = {"batch": 12, "workers": 0, "plots": False, "val": False, "device": "cpu"}
+    validated = []
+    model.add_callback("on_val_batch_start", lambda _: validated.append(callback._levels._growth))
+    arguments = {"batch": 12, "workers": 0, "plots": False, "device": "cpu"}
     model.train(data=str(tiny_data), project=str(tmp_path), name="run", **arguments)
     assert seen == [by_final] * 2
     assert growth == [2.0, 1.0]
+    assert set(validated) == {1.0}  # the loss of validation is that of the final size
     assert tal.TaskAlignedAssigner.select_candidates_in_gts is before

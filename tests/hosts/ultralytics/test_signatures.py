@@ -15,6 +15,7 @@ from ultralytics.models.yolo.classify import ClassificationValidator
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.nn import tasks
 from ultralytics.utils.dist import generate_ddp_file
+from ultralytics.utils.tal import RotatedTaskAlignedAssigner, TaskAlignedAssigner
 from ultralytics.utils.torch_utils import EarlyStopping, ModelEMA
 
 
@@ -45,6 +46,14 @@ from ultralytics.utils.torch_utils import EarlyStopping, ModelEMA
         (tasks.BaseModel.loss, ["self", "batch", "preds"]),
         (tasks.BaseModel.init_criterion, ["self"]),
         (generate_ddp_file, ["trainer"]),
+        (
+            TaskAlignedAssigner.select_candidates_in_gts,
+            ["self", "xy_centers", "gt_bboxes", "mask_gt", "eps"],
+        ),
+        (
+            RotatedTaskAlignedAssigner.select_candidates_in_gts,
+            ["self", "xy_centers", "gt_bboxes", "mask_gt"],
+        ),
     ],
 )
 def test_signature(function, parameters):

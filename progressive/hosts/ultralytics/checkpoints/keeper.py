@@ -123,6 +123,7 @@ class Keeper:
     def time_one(self, trainer: BaseTrainer) -> float:
         """Return the seconds that a checkpoint takes: write one of a training without a keeper."""
         stop = self.watch(trainer, lambda: None)
+        self._interruption = None  # there is nothing that could be resumed
         training = self._live(trainer)
         training.begun = trainer.train_loader.iterator is not None
         training.order = training.passes.begin_epoch(trainer.train_loader)
