@@ -189,10 +189,11 @@ def test_a_validation_image_that_goes_bad(how, workers, fast, tmp_path):
 
     with pytest.raises(InputError) as error:
         train(data, tmp_path / "r", {**fast, "workers": workers}, on_epoch_end=spoil)
-    what = "is gone" if how == "deleted" else "cannot be read any more"
+    what = "is gone" if how == "deleted" else "cannot be read"
+    then = "put it back" if how == "deleted" else "put a good one there"
     assert str(error.value) == (
         f"{image}: this validation image {what}, and scores without it would not compare; "
-        f"put it back, then continue with: resume={tmp_path / 'r'}"
+        f"{then}, then continue with: resume={tmp_path / 'r'}"
     )
 
 

@@ -101,11 +101,12 @@ def _files_of(dataset: BaseDataset | ClassificationDataset) -> list[str]:
 
 
 def _lost(file: str, folder: Path) -> InputError:
-    what = "cannot be read any more" if Path(file).exists() else "is gone"
+    there = Path(file).exists()
+    what, do = ("cannot be read", "put a good one there") if there else ("is gone", "put it back")
     then = f"continue with: resume={folder}" if checkpoints.exists(folder) else "train again"
     return InputError(
         f"{file}: this validation image {what}, and scores without it would not compare; "
-        f"put it back, then {then}"
+        f"{do}, then {then}"
     )
 
 
