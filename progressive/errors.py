@@ -21,7 +21,13 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        """Take the message; line breaks in it, from a path for example, become blanks."""
+        """Take the message; line breaks in it, from a path for example, become blanks.
+
+        Of an error in a process that loads data torch makes a new one, with a traceback as its
+        message. Our own message is the last line of that.
+        """
+        if message.startswith("Caught ") and "\nOriginal Traceback " in message:
+            message = message.rstrip().splitlines()[-1].partition(": ")[2]
         super().__init__(" ".join(message.splitlines()))
 
 

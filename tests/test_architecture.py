@@ -47,7 +47,8 @@ ROOMS: dict[str, set[str]] = {
         *("tracking", "console"),
     },
     "data.embedded": set(),
-    "data": {"data.embedded", "safe_loading.arrays"},
+    "data.preflight.images": set(),
+    "data": {"data.embedded", "data.preflight.images", "safe_loading.arrays"},
     "runs": {"schedule", "cost", "prediction"},
     "comparison": {"schedule", "cost", "runs"},
     "hosts.shared": {"schedule", "augment", "regularize", "cost", "tracking"},
@@ -57,7 +58,7 @@ ROOMS: dict[str, set[str]] = {
     "hosts.ultralytics": {
         *("schedule", "augment", "regularize", "runs", "cost", "prediction", "machine"),
         *("safe_loading", "safe_loading.arrays", "pitfalls", "signals"),
-        *("tracking", "console"),
+        *("tracking", "console", "data.preflight.images"),
     },
 }
 

@@ -20,11 +20,20 @@ from progressive.data.detection import DatasetInfo, read_yaml, split_images
 from progressive.data.images import label_path, walk_images
 from progressive.data.messages import complaint, refuse_unreadable
 from progressive.data.preflight.images import SpecialFileError
-from progressive.data.preflight.labels import label_problem
+from progressive.data.preflight.labels import Keypoints, judge_labels
 from progressive.data.preflight.splits import inspect, shared_images
+
+#: Of what is kept, and of the rules by which it was found; to be raised with either.
+FORMAT = 3
 
 #: Tasks whose labels are rows of numbers.
 ROWS = ("detect", "segment", "obb", "pose")
+
+#: Tasks for which Ultralytics wants an outline for every object of a split, and what a row then is.
+OUTLINES = {
+    "segment": "an outline, 'class x1 y1 x2 y2 x3 y3 ...'",
+    "obb": "four corners, 'class x1 y1 x2 y2 x3 y3 x4 y4'",
+}
 
 
 def preflight(info: DatasetInfo, task: str, max_bad: float, cache: Path) -> dict[str, Any]:
@@ -42,18 +51,23 @@ def preflight(info: DatasetInfo, task: str, max_bad: float, cache: Path) -> dict
 
     Raises:
         DatasetError: more cannot be used than may be left out; names the most frequent problem.
+            Or the task wants outlines, and some label file has boxes.
     """
     with refuse_unreadable(info.source):
         splits = _images(info, task)
         names = [*splits["train"], *splits["val"]]
         labels = [label_path(name) for name in names] if task in ROWS else []
-        kept = cache / f"{_key([*names, *labels], task, len(info.names))}.json"
+        keypoints = _keypoints(info, task)
+        judged_by = f"{FORMAT} {task} {len(info.names)} {keypoints}"
+        kept = cache / f"{_key([*names, *labels], judged_by)}.json"
         found = _read(kept)
         if found is None:
-            found = _inspect(info, task, splits)
+            found = _inspect(info, task, splits, keypoints)
             _write(kept, found)
     for name in ("train", "val"):
         _refuse_too_many(info.source, name, found[name], max_bad)
+        if task in OUTLINES:
+            _refuse_boxes(info.source, name, found[name], task)
     return found
 
 
@@ -87,14 +101,19 @@ def _images(info: DatasetInfo, task: str) -> dict[str, list[str]]:
     return {name: split_images(info.source, data, info.root, name) for name in ("train", "val")}
 
 
-def _inspect(info: DatasetInfo, task: str, splits: Mapping[str, list[str]]) -> dict[str, Any]:
-    keypoints = None
+def _keypoints(info: DatasetInfo, task: str) -> Keypoints | None:
     if task in ROWS and (shape := read_yaml(info.source).get("kpt_shape")):
-        keypoints = (int(shape[0]), int(shape[1]))
-    rows = partial(label_problem, keypoints=keypoints, pose=task == "pose")
+        return int(shape[0]), int(shape[1])
+    return None
+
+
+def _inspect(
+    info: DatasetInfo, task: str, splits: Mapping[str, list[str]], keypoints: Keypoints | None
+) -> dict[str, Any]:
+    judge = partial(judge_labels, keypoints=keypoints, pose=task == "pose")
     try:
         found = {
-            name: inspect(images, len(info.names), rows if task in ROWS else None)
+            name: inspect(images, len(info.names), judge if task in ROWS else None)
             for name, images in splits.items()
         }
     except SpecialFileError as error:
@@ -112,6 +131,15 @@ def _refuse_too_many(file: Path, name: str, split: Mapping[str, Any], max_bad: f
         raise complaint(file, name, f"{problem}: {_said(split)}")
 
 
+def _refuse_boxes(file: Path, name: str, split: Mapping[str, Any], task: str) -> None:
+    """Refuse what Ultralytics does: a single object that is no outline, in images that it uses."""
+    if boxes := split["boxes"]["images"]:
+        example = label_path(split["boxes"]["examples"][0])
+        problem = f"{boxes} of {split['images']} images have boxes as labels, as {example}"
+        wanted = f"to {task}, every row must be {OUTLINES[task]}; for boxes take a detection model"
+        raise complaint(file, name, f"{problem}: {wanted}")
+
+
 def _said(split: Mapping[str, Any]) -> str:
     """Name every problem with its number and an example, the most frequent first."""
     ordered = sorted(split["problems"].items(), key=lambda item: (-item[1]["images"], item[0]))
@@ -121,9 +149,9 @@ def _said(split: Mapping[str, Any]) -> str:
     )
 
 
-def _key(paths: Iterable[str], task: str, classes: int) -> str:
-    """Return what changes whenever a file is added, removed or written."""
-    total = blake2b(f"2 {task} {classes}".encode(), digest_size=16)
+def _key(paths: Iterable[str], judged_by: str) -> str:
+    """Return what changes whenever a file is added, removed or written, or judged otherwise."""
+    total = blake2b(judged_by.encode(), digest_size=16)
     for path in paths:
         try:
             found = os.stat(path)  # noqa: PTH116 - of strings, for many

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 #: Smallest side that Ultralytics takes, in pixels.
 SMALLEST = 10
@@ -16,8 +18,17 @@ LARGEST = 2 * (1024 * 1024 * 1024 // 4 // 3)
 #: Formats that Pillow reads with a plugin, if at all.
 PLUGINS = (".avif", ".dng", ".heic", ".heif", ".jp2")
 
-#: How files of a format end. A JPEG without its end is written anew by Ultralytics, so it may be.
-ENDS = {"PNG": b"IEND\xaeB`\x82"}
+#: What Pillow calls the formats that Ultralytics takes, whatever the name of the file.
+FORMATS = {
+    *("AVIF", "BMP", "DNG", "HEIC", "HEIF", "JP2", "JPEG", "JPEG2000", "JPG", "MPO", "PNG"),
+    *("TIF", "TIFF", "WEBP"),
+}
+
+#: TIFF's tag for the bits of a sample.
+BITS = 258
+
+#: Last bytes of a PNG, kind and checksum of an empty chunk, and of a JPEG.
+PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 
 
 class SpecialFileError(Exception):
@@ -27,7 +38,7 @@ class SpecialFileError(Exception):
 def image_problem(path: str) -> str | None:
     """Say in a few words why an image cannot be used; None if nothing is known against it.
 
-    Pixels are not decoded.
+    Pixels are not decoded, but as `content_problem` says.
 
     Raises:
         SpecialFileError: it is no file at all.
@@ -50,22 +61,70 @@ def _header_problem(path: str) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many pixels, which are counted below
             with Image.open(path) as image:
-                kind, (width, height) = image.format, image.size
+                width, height = image.size
+                if width * height > LARGEST:
+                    return "too many pixels"
+                if min(width, height) < SMALLEST:
+                    return f"a side below {SMALLEST} pixels"
+                return content_problem(path, image)
     except (UnidentifiedImageError, ImportError):  # of the plugin that Ultralytics then looks for
         return None if path.lower().endswith(PLUGINS) else "no image in the file"
     except Image.DecompressionBombError:
         return "too many pixels"
     except (OSError, ValueError, SyntaxError, EOFError):
         return "a header that cannot be read"
-    if width * height > LARGEST:
-        return "too many pixels"
-    if min(width, height) < SMALLEST:
-        return f"a side below {SMALLEST} pixels"
-    end = ENDS.get(kind or "")
-    return "its end cut off" if end and not _ends_with(path, end) else None
 
 
-def _ends_with(path: str, end: bytes) -> bool:
+def content_problem(path: str, image: Any) -> str | None:
+    """Say in a few words why an image whose header is good cannot be decoded; None if it can be.
+
+    Pixels are decoded only of a JPEG whose last bytes are not its end, such as a photograph with
+    something behind it, or half of one.
+
+    Args:
+        path: of the file.
+        image: the same, opened by Pillow.
+    """
+    kind = image.format.upper()
+    if kind not in FORMATS:
+        return f"{kind} in the file, which Ultralytics does not take"
+    if kind == "TIFF" and image.mode in {"F", "I"} and max(image.tag_v2.get(BITS, (1,))) > 16:
+        return "pixels of 32 bits, which OpenCV does not read; at most 16 will do"
+    whole = {"PNG": _is_whole_png, "JPEG": _is_whole_jpeg}.get(kind)
+    return "its end cut off" if whole and not whole(path) else None
+
+
+def _is_whole_png(path: str) -> bool:
+    """Tell whether the last chunk is there, at the end of the file or before other bytes."""
+    if _last_bytes(path, len(PNG_END)) == PNG_END:
+        return True
     with Path(path).open("rb") as file:
-        file.seek(-min(len(end), Path(path).stat().st_size), os.SEEK_END)
-        return file.read() == end
+        file.seek(8)  # behind the signature
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == PNG_END[:4]:
+                return file.read(4) == PNG_END[4:]
+            file.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
+def _is_whole_jpeg(path: str) -> bool:
+    """Tell whether a JPEG ends as one should, or else can be decoded, as Ultralytics asks."""
+    if _last_bytes(path, len(JPEG_END)) == JPEG_END:
+        return True
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
+    except (OSError, ValueError, SyntaxError, EOFError, cv2.error):
+        return False
+
+
+def _last_bytes(path: str, count: int) -> bytes:
+    with Path(path).open("rb") as file:
+        file.seek(-min(count, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        return file.read()

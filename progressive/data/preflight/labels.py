@@ -6,15 +6,29 @@ import math
 from collections.abc import Sequence
 from ctypes import c_float
 from pathlib import Path
+from typing import NamedTuple
 
 #: Keypoints of an object, and numbers of each: x, y and, of three, whether it can be seen.
 Keypoints = tuple[int, int]
 
 
-def label_problem(
+class Labels(NamedTuple):
+    """What a label file is good for.
+
+    Attributes:
+        problem: in a few words why Ultralytics leaves its image out; None if it does not.
+        boxes: whether it has objects, and these as boxes instead of outlines. Ultralytics reads a
+            file in one way only: as outlines if some row is longer than a box.
+    """
+
+    problem: str | None
+    boxes: bool = False
+
+
+def judge_labels(
     path: str, classes: int, keypoints: Keypoints | None = None, *, pose: bool = False
-) -> str | None:
-    """Say in a few words why the labels of an image cannot be used; None if they can, or miss.
+) -> Labels:
+    """Judge the labels of an image; one without a label file is an image without objects.
 
     Args:
         path: of the label file; a row is a class and a box, or a class and an outline.
@@ -24,14 +38,14 @@ def label_problem(
     """
     try:
         if not Path(path).is_file():
-            return None
+            return Labels(None)
         rows = [line.split() for line in Path(path).read_text("utf-8-sig").splitlines()]
     except FileNotFoundError:
-        return None
+        return Labels(None)
     except OSError as error:
-        return f"labels cannot be read ({error.strerror})"
+        return Labels(f"labels cannot be read ({error.strerror})")
     except UnicodeDecodeError:
-        return "labels are no UTF-8 text"
+        return Labels("labels are no UTF-8 text")
     rows = [row for row in rows if row]
     wanted = 5 if keypoints is None else 5 + math.prod(keypoints)
     if not pose:
@@ -41,12 +55,12 @@ def label_problem(
     outlines = not pose and any(width > 6 for width in widths)
     wrong = {w for w in widths if (w < 3 or not w % 2 if outlines else w != wanted)}
     if outlines and 5 in widths:
-        return "boxes and outlines in one label file"
+        return Labels("boxes and outlines in one label file")
     if wrong:
-        return f"a label of {min(wrong)} numbers, not {wanted}"
+        return Labels(f"a label of {min(wrong)} numbers, not {wanted}")
     values = keypoints[1] if pose and keypoints else None
     problems = (_row_problem(row, classes, values, outline=outlines) for row in rows)
-    return next(filter(None, problems), None)
+    return Labels(next(filter(None, problems), None), boxes=bool(rows) and not outlines)
 
 
 def _row_problem(

@@ -13,7 +13,7 @@ from typing import Any
 
 from progressive.data.images import label_path
 from progressive.data.preflight.images import image_problem
-from progressive.data.preflight.labels import label_problem
+from progressive.data.preflight.labels import Labels
 
 #: Images from which on a bar shows how far it is.
 MANY = 5000
@@ -28,42 +28,46 @@ EXAMPLES = 3
 def inspect(
     images: Sequence[str],
     classes: int,
-    rows: Callable[[str, int], str | None] | None = label_problem,
+    labels: Callable[[str, int], Labels] | None,
 ) -> dict[str, Any]:
     """Look at the images of a split and, if it has them, at their labels.
 
     Args:
         images: paths.
         classes: how many there are.
-        rows: says what is wrong with a label file; None if there are none.
+        labels: judges a label file; None if there are none.
 
     Returns:
         `images` and `left_out`, their numbers, and `problems`: by what is wrong the number of
-        `images` and `examples` of them, as records keep it.
+        `images` and `examples` of them, as records keep it. With labels also `boxes`: the number
+        of `images` that are not left out and have boxes instead of outlines, and `examples`.
 
     Raises:
         SpecialFileError: one of them is a pipe or a device.
     """
 
-    def look(image: str) -> str | None:
+    def look(image: str) -> Labels:
         problem = image_problem(image)
-        if problem is None and rows is not None:
-            problem = rows(label_path(image), classes)
-        return problem
+        if problem is None and labels is not None:
+            return labels(label_path(image), classes)
+        return Labels(problem)
 
     problems: dict[str, list[str]] = defaultdict(list)
+    boxes = []
     with ThreadPoolExecutor() as threads:
-        for image, problem in zip(
+        for image, found in zip(
             images, _shown(threads.map(look, images), len(images)), strict=True
         ):
-            if problem is not None:
-                problems[problem].append(image)
-    found = {
-        problem: {"images": len(names), "examples": sorted(names)[:EXAMPLES]}
-        for problem, names in problems.items()
+            if found.problem is not None:
+                problems[found.problem].append(image)
+            elif found.boxes:
+                boxes.append(image)
+    return {
+        "images": len(images),
+        "left_out": sum(map(len, problems.values())),
+        "problems": {problem: _counted(names) for problem, names in problems.items()},
+        **({} if labels is None else {"boxes": _counted(boxes)}),
     }
-    left_out = sum(map(len, problems.values()))
-    return {"images": len(images), "left_out": left_out, "problems": found}
 
 
 def shared_images(train: Sequence[str], val: Sequence[str]) -> list[tuple[str, str]]:
@@ -79,6 +83,10 @@ def shared_images(train: Sequence[str], val: Sequence[str]) -> list[tuple[str, s
         val = [image for image, value in validated.items() if value in both]
     first = {trained[image]: image for image in reversed(train)}
     return [(first[validated[image]], image) for image in val]
+
+
+def _counted(images: Sequence[str]) -> dict[str, Any]:
+    return {"images": len(images), "examples": sorted(images)[:EXAMPLES]}
 
 
 def _shown(found: Any, count: int) -> Any:

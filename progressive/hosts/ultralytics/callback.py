@@ -40,6 +40,7 @@ from progressive.errors import InputError
 from progressive.hosts.ultralytics.batches import Batches
 from progressive.hosts.ultralytics.checkpoints.keeper import Keeper
 from progressive.hosts.ultralytics.hooks import hook
+from progressive.hosts.ultralytics.images.checking import check_without_writing
 from progressive.hosts.ultralytics.images.dataset import decode_at_stage_size, forget_images
 from progressive.hosts.ultralytics.learning_rate import RateByCompute
 from progressive.hosts.ultralytics.levels import FinalLevels
@@ -212,6 +213,7 @@ class ProgressiveCallback:
             raise
         self._process.callback(self._recorder.start_run(trainer))
         self._process.callback(read_labels_safely())
+        self._process.callback(check_without_writing())
         self._keeper.prepare(trainer)
 
     def on_pretrain_routine_end(self, trainer: BaseTrainer) -> None:

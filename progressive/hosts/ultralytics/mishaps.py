@@ -8,7 +8,10 @@ from typing import Any
 
 from ultralytics.engine.trainer import BaseTrainer
 
-from progressive.hosts.ultralytics.images.unreadable import skip_unreadable
+from progressive.hosts.ultralytics.images.unreadable import (
+    skip_unreadable,
+    stop_without_validation_image,
+)
 from progressive.hosts.ultralytics.micro_batches import split_when_short
 from progressive.hosts.ultralytics.not_finite import recover
 from progressive.hosts.ultralytics.place import Place
@@ -33,6 +36,7 @@ def go_on_after_mishaps(
     undo.callback(split_when_short(trainer, place, remark))
     undo.callback(recover(trainer, place, remark))
     undo.callback(skip_unreadable(trainer, remark))
+    undo.callback(stop_without_validation_image(trainer))
     ours = {
         event: [function for function in found if function not in before.get(event, ())]
         for event, found in trainer.callbacks.items()

@@ -20,6 +20,7 @@ from ultralytics.data import utils as data_utils
 from ultralytics.nn import tasks
 from ultralytics.utils import torch_utils
 
+from progressive.hosts.ultralytics.images.checking import check_without_writing
 from progressive.safe_loading.arrays import refuse_hostile_cache
 from progressive.safe_loading.checkpoints import load_layers, names_in
 
@@ -51,8 +52,9 @@ def read_checkpoints_safely(
 
 @contextmanager
 def reading_safely(model: nn.Module) -> Iterator[None]:
-    """Read labels, and checkpoints of `model`, safely inside this context."""
+    """Read labels, checkpoints of `model` and images safely inside this context."""
     with ExitStack() as stack:
+        stack.callback(check_without_writing())
         stack.callback(read_labels_safely())
         stack.callback(read_checkpoints_safely(model))
         yield

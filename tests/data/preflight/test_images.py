@@ -1,18 +1,31 @@
 """Headers of images, good and bad."""
 
+import io
 import os
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
+from ultralytics.data.utils import IMG_FORMATS
+from ultralytics.utils.patches import imread
 
-from progressive.data.preflight.images import SpecialFileError, image_problem
+from progressive.data.preflight.images import FORMATS, SpecialFileError, image_problem
 
 
 def png(path, size):
     Image.new("RGB", size).save(path)
     return path.read_bytes()
+
+
+def encoded(kind, pixels=None, **options):
+    """Return the bytes of an image, of noise if nothing else is given."""
+    if pixels is None:
+        pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
 
 
 def header_of(width, height):
@@ -36,6 +49,10 @@ def test_what_is_said_of_a_file(tmp_path):
         b"": "an empty file",
         b"no picture": "no image in the file",
         whole[:-6]: "its end cut off",
+        whole[:-2]: "its end cut off",
+        whole[:-12]: "its end cut off",
+        whole[:-12] + bytes(50): "its end cut off",
+        whole + b"IEND" + bytes(50): None,
         whole[:20]: "a header that cannot be read",
         header_of(1, 1): "a side below 10 pixels",
         header_of(30_000, 30_000): "too many pixels",
@@ -43,6 +60,41 @@ def test_what_is_said_of_a_file(tmp_path):
         file.write_bytes(content)
         assert image_problem(str(file)) == problem
     assert image_problem(str(tmp_path / "b.png")) == "no access (No such file or directory)"
+
+
+def test_a_jpeg_is_good_if_it_ends_as_one_or_can_be_decoded(tmp_path):
+    file = tmp_path / "a.jpg"
+    whole = encoded("JPEG")
+    for content, problem in {
+        whole: None,
+        whole + bytes(50): None,  # of a telephone, which keeps more there
+        whole[: len(whole) // 2]: "its end cut off",
+        whole[: len(whole) // 2] + bytes(50): "its end cut off",
+    }.items():
+        file.write_bytes(content)
+        assert image_problem(str(file)) == problem
+        assert (imread(file) is None) == (problem is not None)
+        assert file.read_bytes() == content
+
+
+def test_what_the_file_holds_counts_not_its_name(tmp_path):
+    assert {kind.lower() for kind in FORMATS} == IMG_FORMATS | {"jpeg2000"}
+    file = tmp_path / "a.jpg"
+    for kind in ("GIF", "PPM", "TGA"):
+        file.write_bytes(encoded(kind))
+        said = f"{kind} in the file, which Ultralytics does not take"
+        assert image_problem(str(file)) == said
+    for kind in ("PNG", "BMP", "WEBP", "TIFF"):
+        file.write_bytes(encoded(kind))
+        assert image_problem(str(file)) is None
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32", "uint16", "uint8", "bool"])
+def test_a_tiff_has_at_most_16_bits_a_pixel(tmp_path, kind):
+    file = tmp_path / "a.tif"
+    file.write_bytes(encoded("TIFF", np.arange(1024).reshape(32, 32).astype(kind)))
+    refused = image_problem(str(file)) is not None
+    assert refused == (imread(file) is None) == (kind in {"float32", "int32"})
 
 
 def test_formats_that_need_a_plugin_are_left_to_ultralytics(tmp_path):

@@ -10,7 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ultralytics.data.utils import verify_image_label
 
-from progressive.data.preflight.labels import label_problem
+from progressive.data.preflight.labels import judge_labels
+
+
+def label_problem(*args, **kwargs):
+    return judge_labels(*args, **kwargs).problem
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,21 @@ from progressive.data.preflight.labels import label_problem
 def test_what_is_said_of_a_file(tmp_path, text, problem):
     (tmp_path / "a.txt").write_text(text, "utf-8")
     assert label_problem(str(tmp_path / "a.txt"), classes=2) == problem
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("", False),
+        ("0 .5 .5 .2 .2", True),
+        ("0 .1 .1 .9 .1 .5 .9", False),
+        ("0 .1 .1 .9 .1 .5 .9\n0 .1 .1", False),  # of two numbers, an outline as well
+        ("7 .5 .5 .2 .2", True),  # left out, which goes first
+    ],
+)
+def test_boxes_are_told_from_outlines(tmp_path, text, boxes):
+    (tmp_path / "a.txt").write_text(text, "utf-8")
+    assert judge_labels(str(tmp_path / "a.txt"), classes=2).boxes == boxes
 
 
 def test_a_missing_file_is_an_image_without_objects(tmp_path):
@@ -97,8 +116,11 @@ def test_whatever_the_bytes_it_is_as_ultralytics_has_it(whole_image, content, sh
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numbers too large for 32 bits
         asked = (str(whole_image), str(labels), "", pose, 2, points, values, False)
-        corrupt = verify_image_label(asked)[8]
-    assert (label_problem(str(labels), 2, keypoints, pose=pose) is not None) == bool(corrupt)
+        _, rows, _, outlines, *_, corrupt, _ = verify_image_label(asked)
+    found = judge_labels(str(labels), 2, keypoints, pose=pose)
+    assert (found.problem is not None) == bool(corrupt)
+    if not corrupt:
+        assert found.boxes == (len(rows) != len(outlines))
 
 
 @pytest.fixture(scope="module")

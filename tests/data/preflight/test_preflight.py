@@ -31,13 +31,21 @@ def data(tmp_path):
     return yaml
 
 
-def looked_at(data, max_bad=0.1):
-    return preflight(check(str(data), "detect"), "detect", max_bad, data.parent / "cache")
+def looked_at(data, max_bad=0.1, task="detect"):
+    return preflight(check(str(data), task), task, max_bad, data.parent / "cache")
+
+
+def outline(data, but=()):
+    """Give all images an outline of four corners; those of `but` keep their box."""
+    for file in data.parent.glob("labels/*/*.txt"):
+        if f"{file.parent.name}/{file.name}" not in but:
+            file.write_text("0 .2 .2 .8 .2 .8 .8 .2 .8\n")
 
 
 def test_nothing_is_said_of_clean_data(data):
     found = looked_at(data)
-    assert found["train"] == {"images": IMAGES, "left_out": 0, "problems": {}}
+    boxes = {"images": IMAGES, "examples": found["train"]["boxes"]["examples"]}
+    assert found["train"] == {"images": IMAGES, "left_out": 0, "problems": {}, "boxes": boxes}
     assert sentences(found) == []
 
 
@@ -81,6 +89,38 @@ def test_images_of_one_size_and_the_same_ends_are_told_apart(tmp_path):
     train = [image("0", b"0"), image("1", b"1"), image("2", b"1")]
     val = [image("3", b"1"), image("4", b"4"), str(tmp_path / "missing")]
     assert shared_images(train, val) == [(train[1], val[0])]
+
+
+@pytest.mark.parametrize("task", ["segment", "obb"])
+def test_a_single_box_among_outlines_is_refused(data, task):
+    outline(data, but=["val/1.txt"])
+    labels = data.parent / "labels"
+    message = (
+        f"val: 1 of 2 images have boxes as labels, as {labels / 'val/1.txt'}: to {task}, every"
+    )
+    for _ in range(2):  # found, then kept
+        with pytest.raises(DatasetError) as error:
+            looked_at(data, task=task)
+        assert message in str(error.value)
+    assert looked_at(data)["val"]["left_out"] == 0  # a detector takes both
+    # Ultralytics leaves the image out before it counts.
+    (labels / "val/1.txt").write_text("7 .5 .5 .5 .5\n")
+    assert looked_at(data, max_bad=0.5, task=task)["val"]["left_out"] == 1
+    (labels / "val/1.txt").unlink()  # an image without objects
+    assert looked_at(data, task=task)["val"]["left_out"] == 0
+
+
+def test_outlines_that_are_all_boxes(data):
+    with pytest.raises(DatasetError, match="train: 12 of 12 images have boxes as labels"):
+        looked_at(data, task="segment")
+
+
+def test_keypoints_of_another_number_are_looked_at_anew(data):
+    looked_at(data)
+    data.write_text(f"{data.read_text()}kpt_shape: [1, 2]\n")
+    (kept,) = (data.parent / "cache").iterdir()
+    looked_at(data)
+    assert len([*kept.parent.iterdir()]) == 2
 
 
 def test_a_pipe_is_refused(data):

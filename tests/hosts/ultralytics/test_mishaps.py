@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch._utils import ExceptionWrapper
 from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
+from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.nn.tasks import DetectionModel
 
 from progressive import ProgressiveSchedule
 from progressive.errors import InputError
 from progressive.hosts.ultralytics import ProgressiveCallback, micro_batches
+from progressive.hosts.ultralytics.images.unreadable import first_unreadable
 from progressive.hosts.ultralytics.micro_batches import parts_of
 
 pytestmark = pytest.mark.slow
@@ -170,13 +174,37 @@ def test_an_image_that_goes_bad(how, fast, tmp_path):
     assert "could not be read any more" in (tmp_path / "r" / "report.html").read_text()
 
 
+@pytest.mark.parametrize(("how", "workers"), [("deleted", 0), ("damaged", 1)])
+def test_a_validation_image_that_goes_bad(how, workers, fast, tmp_path):
+    from survival.data import write_boxes
+
+    data = write_boxes(tmp_path / "data")
+    image = next((tmp_path / "data" / "images" / "val").iterdir())
+
+    def spoil(trainer):
+        if how == "deleted":
+            image.unlink(missing_ok=True)
+        else:
+            image.write_bytes(b"no image")
+
+    with pytest.raises(InputError) as error:
+        train(data, tmp_path / "r", {**fast, "workers": workers}, on_epoch_end=spoil)
+    what = "is gone" if how == "deleted" else "cannot be read"
+    then = "put it back" if how == "deleted" else "put a good one there"
+    assert str(error.value) == (
+        f"{image}: this validation image {what}, and scores without it would not compare; "
+        f"{then}, then continue with: resume={tmp_path / 'r'}"
+    )
+
+
 def test_nothing_to_remark_and_nothing_left_behind(tiny_data, fast, tmp_path):
     model, _, callback = train(tiny_data, tmp_path / "r", fast)
     assert "remarks" not in json.loads((tmp_path / "r" / "summary.json").read_text())
     trainer = model.trainer
     callback.detach(model)
     assert "get_image_and_label" not in vars(trainer.train_loader.dataset)
-    assert not {"_handle_nan_recovery", "preprocess_batch"} & set(vars(trainer))
+    hidden = {"_handle_nan_recovery", "preprocess_batch", "validate", "final_eval"}
+    assert not hidden & set(vars(trainer))
     left = {
         type(getattr(f, "__self__", None)) for found in trainer.callbacks.values() for f in found
     }
@@ -201,3 +229,27 @@ def test_an_image_of_a_class_that_goes_bad(fast, tmp_path):
     assert remarks(tmp_path / "r") == [
         "1 training image could not be read any more, as 2.png: others took the place."
     ]
+
+
+def test_a_validation_image_of_a_class_that_goes_bad(tmp_path):
+    for name in ("dark", "light"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for each in range(2):
+            image = np.full((48, 48, 3), 60 + each, np.uint8)
+            cv2.imwrite(str(tmp_path / "val" / name / f"{each}.png"), image)
+    dataset = ClassificationDataset(str(tmp_path / "val"), get_cfg(overrides={"imgsz": 32}))
+    assert first_unreadable(dataset, "") is None
+    lost = tmp_path / "val" / "light" / "1.png"
+    lost.unlink()
+    assert first_unreadable(dataset, "") == str(lost)
+    assert first_unreadable([], "") is None
+
+
+def test_an_error_of_a_loader_process_is_still_one_line():
+    try:
+        raise InputError("a.png: cannot be\nread")
+    except InputError:
+        error = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(InputError) as found:
+        error.reraise()
+    assert str(found.value) == "a.png: cannot be read"

@@ -1,10 +1,15 @@
-"""An image that goes bad during a training: another takes its place, and it is counted."""
+"""An image that goes bad during a training.
+
+Of the training set another takes its place, and it is counted. Of the validation set none can:
+scores would change for another reason than the model. There the run stops, and can go on once the
+image is back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
+from contextlib import ExitStack, suppress
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,8 @@ from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
-from progressive.errors import InputError
+from progressive.errors import InputError, why_not_written
+from progressive.runs import checkpoints
 
 
 def skip_unreadable(trainer: BaseTrainer, remark: Callable[[str], None]) -> Callable[[], None]:
@@ -32,6 +38,76 @@ def skip_unreadable(trainer: BaseTrainer, remark: Callable[[str], None]) -> Call
     trainer.add_callback("on_train_epoch_start", watch.take)  # out of memory, it has another loader
     trainer.add_callback("on_train_epoch_end", watch.tell)
     return watch.restore
+
+
+def stop_without_validation_image(trainer: BaseTrainer) -> Callable[[], None]:
+    """Let validation name the image that it cannot read; return what undoes it.
+
+    Args:
+        trainer: set up, before its first epoch. Its `validate` and `final_eval` then raise an
+            InputError that names the file and how to go on.
+    """
+    undo = ExitStack()
+    for name in ("validate", "final_eval"):
+        undo.callback(_put_back, trainer, name, vars(trainer).get(name))
+        setattr(trainer, name, _naming_the_image(trainer, getattr(trainer, name)))
+    return undo.close
+
+
+def _put_back(trainer: BaseTrainer, name: str, own: Any) -> None:
+    vars(trainer).pop(name, None)
+    if own is not None:  # of another callback
+        setattr(trainer, name, own)
+
+
+def _naming_the_image(trainer: BaseTrainer, call: Callable[[], Any]) -> Callable[[], Any]:
+    @wraps(call)
+    def named() -> Any:
+        try:
+            return call()
+        except (OSError, cv2.error) as error:
+            file = None
+            if not why_not_written(error):  # which says enough
+                file = first_unreadable(trainer.test_loader.dataset, str(error))
+            if file is None:
+                raise
+            raise _lost(file, Path(trainer.save_dir)) from error
+
+    return named
+
+
+def first_unreadable(dataset: Any, error: str) -> str | None:
+    """Return the path of an image that a data set of Ultralytics cannot give; None if it gives all.
+
+    Args:
+        dataset: of any kind; None is returned for kinds that are not known.
+        error: what was said of the image. Those that it names are tried first.
+    """
+    if not isinstance(dataset, (BaseDataset, ClassificationDataset)):
+        return None
+    files = _files_of(dataset)
+    for index in sorted(range(len(files)), key=lambda index: files[index] not in error):
+        try:
+            dataset[index]
+        except (OSError, cv2.error):
+            return files[index]
+    return None
+
+
+def _files_of(dataset: BaseDataset | ClassificationDataset) -> list[str]:
+    if isinstance(dataset, ClassificationDataset):
+        return [sample[0] for sample in dataset.samples]
+    return dataset.im_files
+
+
+def _lost(file: str, folder: Path) -> InputError:
+    there = Path(file).exists()
+    what, do = ("cannot be read", "put a good one there") if there else ("is gone", "put it back")
+    then = f"continue with: resume={folder}" if checkpoints.exists(folder) else "train again"
+    return InputError(
+        f"{file}: this validation image {what}, and scores without it would not compare; "
+        f"{do}, then {then}"
+    )
 
 
 class Watch:
@@ -53,11 +129,10 @@ class Watch:
             return
         self.restore()
         self._dataset, self._told = dataset, 0
-        classes = isinstance(dataset, ClassificationDataset)
-        self._files = [sample[0] for sample in dataset.samples] if classes else dataset.im_files
+        self._files = _files_of(dataset)
         # In memory that loader processes share, which copy the data set.
         self._bad = torch.zeros(len(self._files), dtype=torch.uint8).share_memory_()
-        if classes:
+        if isinstance(dataset, ClassificationDataset):
             places = {file: index for index, file in enumerate(self._files)}
             dataset.imread = partial(read_or_another, dataset, self._bad, places)
         else:
