@@ -1,7 +1,7 @@
 """Check a user's detection data set before anything heavy is imported.
 
 Every error is one line that names the file, the field, the value and what would be right. A data
-yaml is not trusted: it is read with `yaml.safe_load`, and its `download` field is never executed
+yaml is not trusted: it is read with the safe loader of PyYAML, and its `download` field is never executed
 (Ultralytics executes it when images are missing).
 """
 
@@ -107,7 +107,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """
     try:
         # Always UTF-8, as in Ultralytics, so that both read the same content.
-        data = yaml.load(file.read_text("utf-8-sig"), Loader=_OnceLoader)
+        data = _OnceLoader(file.read_text("utf-8-sig")).get_single_data()
     except OSError as error:
         raise complaint(file, "data", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
