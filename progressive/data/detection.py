@@ -1,8 +1,8 @@
 """Check a user's detection data set before anything heavy is imported.
 
 Every error is one line that names the file, the field, the value and what would be right. A data
-yaml is not trusted: it is read with the safe loader of PyYAML, and its `download` field is never executed
-(Ultralytics executes it when images are missing).
+yaml is not trusted: it is read with the safe loader of PyYAML, and its `download` field is never
+executed (Ultralytics executes it when images are missing).
 """
 
 from __future__ import annotations
