@@ -105,14 +105,21 @@ def test_nothing_remote_is_fetched(name):
     assert "is remote and nothing is fetched" in refusal(name)
 
 
-@pytest.mark.parametrize("name", ["yolo11n", "best.onnx", "model.engine", "folder", ".", "a.pth"])
+@pytest.mark.parametrize("name", ["best.onnx", "model.engine", "folder", "a.pth"])
 def test_what_is_no_model_file(name):
     assert "must be weights of Ultralytics (.pt) or a model yaml" in refusal(name)
 
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "folder.pt").mkdir()
-    assert "no such file" in refusal("folder.pt")
+    assert "is a folder; give weights (.pt) or a model yaml" in refusal("folder.pt")
+    assert "is a folder" in refusal(".")
+
+
+def test_a_name_without_its_suffix():
+    assert "give yolo11n.pt to start from weights that lie there, or yolo11n.yaml" in refusal(
+        "yolo11n"
+    )
 
 
 @pytest.mark.parametrize(
