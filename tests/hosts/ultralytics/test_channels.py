@@ -130,10 +130,10 @@ def test_images_of_other_channels_than_the_yaml_says_are_refused(tmp_path, fast)
 
 @pytest.mark.slow
 def test_a_knob_that_the_model_has_no_layer_for_is_named(tmp_path, fast, tiny_data, monkeypatch):
-    from progressive.hosts.ultralytics import callback
+    from progressive.hosts.ultralytics import model_knobs
 
     said = []
-    monkeypatch.setattr(callback.LOGGER, "warning", lambda text: said.append(str(text)))
+    monkeypatch.setattr(model_knobs.LOGGER, "warning", lambda text: said.append(str(text)))
     model = YOLO("yolov8n.yaml")
     schedule = ProgressiveSchedule.fixed(epochs=1, image_size=32, drop_path=0.2)
     ProgressiveCallback(schedule).attach(model)
