@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from ultralytics.cfg import get_cfg
 from ultralytics.data import utils
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
@@ -34,7 +36,9 @@ def folder(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
     whole = cv2.imencode(".jpg", pixels)[1].tobytes()
     contents = {"a": whole, "b": whole + bytes(50), "c": whole[: len(whole) // 2]}
-    contents["d"] = cv2.imencode(".gif", pixels)[1].tobytes()
+    gif = BytesIO()  # which OpenCV 4.11 cannot write
+    Image.fromarray(pixels).save(gif, "GIF")
+    contents["d"] = gif.getvalue()
     for name, content in contents.items():
         (images / f"{name}.jpg").write_bytes(content)
         (tmp_path / "labels" / "train" / f"{name}.txt").write_text("0 .5 .5 .5 .5\n")
