@@ -86,8 +86,8 @@ def large_objects(schedule: ProgressiveSchedule, side: float) -> Iterator[str]:
     if side >= LARGE and first < SMALL * final:
         yield (
             f"Half of the objects take up {side:.0%} or more of their image's side. With such "
-            f"objects a first stage of {first} px costs mAP50-95, 0.08 where it was measured, and "
-            "no mAP50 (docs/schedules.md): give stages=1 if exact edges count, or compare on your "
+            f"objects a first stage of {first} px costs mAP50-95, 0.08 where it was measured, but "
+            "hardly any mAP50 (docs/schedules.md): give stages=1 if exact edges count, or compare on your "
             "data (python -m progressive.compare)."
         )
 

@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from progressive.errors import ConfigError
+from progressive.runs.comparison import PLACES
 from progressive.schedule import KNOBS, ProgressiveSchedule
-
-#: Where a run is kept, computed and followed, which says nothing of what is trained.
-PLACES = (
-    *("seed", "output", "resume", "dry_run", "device"),
-    *("log", "price_per_hour", "save_minutes", "track"),
-)
 
 #: Keys that a list of `sizes=` stands for.
 SIZES = ("stages", "size")

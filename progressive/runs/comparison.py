@@ -11,11 +11,14 @@ from typing import Any
 from progressive.errors import InputError
 from progressive.runs.load import COMPARE, Run, is_number, load_run, read_json
 
-#: Settings that make no other training of the same kind.
-ASIDE = {
-    *("seed", "output", "device", "workers", "resume", "dry_run"),
+#: Where a run is kept, computed and followed, which says nothing of what is trained.
+PLACES = {
+    *("seed", "output", "resume", "dry_run", "device"),
     *("log", "price_per_hour", "save_minutes", "track"),
 }
+
+#: Settings that make no other training of the same kind.
+ASIDE = PLACES | {"workers"}
 
 #: A name made of settings is no longer than this.
 LONGEST = 48

@@ -232,6 +232,7 @@ def test_a_refused_training_leaves_the_folder_of_another_alone(tiny_data, tmp_pa
     with pytest.raises(InputError, match="epochs=5: the schedule has 2"):
         model.train(data=str(tiny_data), epochs=5, save_dir=str(weights.parent), device="cpu")
     assert (weights / "last.pt").exists()
+    assert (weights.parent / "args.yaml").exists()
 
 
 @pytest.mark.parametrize(
