@@ -87,8 +87,8 @@ def large_objects(schedule: ProgressiveSchedule, side: float) -> Iterator[str]:
         yield (
             f"Half of the objects take up {side:.0%} or more of their image's side. With such "
             f"objects a first stage of {first} px costs mAP50-95, 0.08 where it was measured, but "
-            "hardly any mAP50 (docs/schedules.md): give stages=1 if exact edges count, or compare on your "
-            "data (python -m progressive.compare)."
+            "hardly any mAP50 (docs/schedules.md): give stages=1 if exact edges count, or compare "
+            "on your data (python -m progressive.compare)."
         )
 
 

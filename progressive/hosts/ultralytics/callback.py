@@ -98,8 +98,8 @@ class ProgressiveCallback:
             (`nbs` above `batch`) and the images of a stage are small enough.
         train_faster: compute and load images the fastest way; False leaves precision, threads,
             memory, layers, optimizer, batches, decoding and suppression of boxes as they are in
-            Ultralytics (but for
-            images kept in memory by `cache_encoded`, which are decoded at the size of the stage).
+            Ultralytics (but for images kept in memory by `cache_encoded`, which are decoded at the
+            size of the stage).
         notes: more to keep in `plan.json`; a `prediction` in it is put beside the outcome.
         save_minutes: most minutes between two checkpoints within an epoch; epochs start with one
             too, unless the last is very young. None for these alone.
