@@ -40,7 +40,10 @@ def _train(model: Model, callback: Any, *arguments: Any, **named: Any) -> Any:
     # A training replaces them by what its checkpoint keeps, which the number of epochs is not.
     model.overrides["imgsz"] = callback.schedule.image_size
     model.overrides["epochs"] = callback.schedule.epochs
-    return type(model).train(model, *arguments, **named)
+    try:
+        return type(model).train(model, *arguments, **named)
+    finally:  # a trainer that fails while it is built does not say that it has ended
+        callback.teardown(model.trainer)
 
 
 def _refuse_tune(*_: Any, **__: Any) -> NoReturn:

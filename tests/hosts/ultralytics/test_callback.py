@@ -336,13 +336,14 @@ def test_the_multi_gpu_launch_carries_the_callback(tiny_data, fast, tmp_path):
     folder = tmp_path / "r"
     schedule = ProgressiveSchedule.linear(epochs=2, stages=2, image_size=(32, 64), mixup=(0, 0.1))
     model = build_detector("yolov8", "n", "efficientnetv2_b0", width=0.25, depth=0.25, classes=1)
-    ProgressiveCallback(schedule, config="kept: true\n").attach(model)
+    callback = ProgressiveCallback(schedule, config="kept: true\n").attach(model)
     arguments = {**fast, "data": str(tiny_data), "project": str(tmp_path), "name": "r"}
     trainer = DetectionTrainer(
         overrides={**model.overrides, **arguments, "exist_ok": True}, _callbacks=model.callbacks
     )
     trainer.model = trainer.get_model(weights=model.model, cfg=model.model.yaml)
     file = Path(generate_ddp_file(trainer))
+    callback.teardown(trainer)  # which this process does not train
     shutil.rmtree(folder)  # as the launcher does
     try:
         subprocess.run([sys.executable, str(file)], check=True, capture_output=True, text=True)

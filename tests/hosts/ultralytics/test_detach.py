@@ -11,6 +11,8 @@ import torch
 import torch._dynamo.config as dynamo
 from torch import nn
 from ultralytics import YOLO
+from ultralytics.data import dataset
+from ultralytics.data import utils as data_utils
 from ultralytics.data.dataset import YOLODataset
 
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
@@ -105,6 +107,15 @@ def test_the_process_is_left_as_found_however_training_ends(tiny_data, fast, tmp
         assert (dynamo.automatic_dynamic_shapes, getattr(dynamo, LIMIT)) == compiler
     finally:
         torch.set_num_threads(threads)
+
+
+def test_the_process_is_left_as_found_by_a_trainer_that_cannot_be_built(fast, tmp_path):
+    model = YOLO("yolov8n.yaml")
+    own = data_utils.check_image, dataset.load_dataset_cache_file
+    ProgressiveCallback(SCHEDULE).attach(model)
+    with pytest.raises(RuntimeError, match="does not exist"):
+        model.train(data=str(tmp_path / "no.yaml"), project=str(tmp_path), name="r", **fast)
+    assert (data_utils.check_image, dataset.load_dataset_cache_file) == own
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import statistics
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ def pages():
     torch.ones(64 * 2**20, dtype=torch.uint8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 restore = keep_freed_memory()
-print(*[pages() for _ in range(7)])
+print(*[pages() for _ in range(40)])
 restore()
 print(*[pages() for _ in range(7)])
 print(64 * 2**20 // resource.getpagesize())
@@ -34,7 +35,8 @@ def test_large_blocks_are_used_again():
         [sys.executable, "-c", COUNT_PAGES], capture_output=True, text=True, check=True
     )
     kept, restored, (block,) = ([int(n) for n in line.split()] for line in done.stdout.splitlines())
-    assert sorted(kept)[3] < 0.1 * block  # the median: the first ones are new
+    # The first ones are new: glibc 2.36 asks for a little more than a freed block of this size has.
+    assert statistics.median(kept) < 0.1 * block
     assert restored[0] > 0.9 * block  # what was kept has been given back
 
 
