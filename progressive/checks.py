@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 
@@ -48,18 +47,6 @@ def check_sizes(sizes: Sequence[int], stages: int, stride: int) -> None:
             raise ValueError(f"sizes={list(sizes)}: {size} is no multiple of the stride {stride}")
     if list(sizes) != sorted(sizes):
         raise ValueError(f"sizes={list(sizes)}: must not fall")
-
-
-def check_durations(durations: Sequence[float] | None, stages: int) -> list[float]:
-    """Return one weight per stage, equal ones for None; raise ValueError for others."""
-    weights = [1.0] * stages if durations is None else list(durations)
-    if len(weights) != stages:
-        raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
-    for weight in weights:
-        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not real or not 0 < weight < math.inf:
-            raise ValueError(f"durations={weights}: every weight must be a positive number")
-    return weights
 
 
 def as_pair(name: str, value: Sequence) -> tuple:

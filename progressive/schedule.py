@@ -11,17 +11,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, Literal
 
-from progressive.checks import (
-    as_pair,
-    check_durations,
-    check_image_size,
-    check_integer,
-    check_number,
-    check_sizes,
-)
+from progressive.checks import as_pair, check_image_size, check_integer, check_number, check_sizes
+from progressive.lengths import relative_lengths, stop_epochs
 
 #: Values of the first and the last stage; None for a knob that is left to the host.
 Range = tuple[float, float] | tuple[None, None]
@@ -218,12 +212,8 @@ class ProgressiveSchedule:
             sizes = [_round_to(_interpolate(image_size, f), stride) for f in fractions]
         else:
             check_sizes(sizes, stages, stride)
-        weights = check_durations(durations, stages)
-        if durations_by not in ("epochs", "compute"):
-            raise ValueError(f"durations_by={durations_by!r}: must be 'epochs' or 'compute'")
-        if durations_by == "compute":
-            weights = [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]
-        stops = _stop_epochs(epochs, weights, durations)
+        weights = relative_lengths(sizes, durations, durations_by)
+        stops = stop_epochs(epochs, weights, durations)
         built = []
         for i, fraction in enumerate(fractions):
             values: dict[str, Any] = {k.name: _strength(r, fraction) for k, r in ranges.items()}
@@ -347,23 +337,6 @@ def _as_range(knob: Knob, value: Range | float) -> Range:
     if low > high:
         raise ValueError(f"{knob.key} min={low:g}: must not be above max={high:g}")
     return float(low), float(high)
-
-
-def _stop_epochs(
-    epochs: int, weights: Sequence[float], durations: Sequence[float] | None
-) -> list[int]:
-    """Cut `epochs` where the cumulated shares fall, rounded half up."""
-    total = sum(weights)
-    if math.isinf(total):
-        raise ValueError(f"durations={weights}: their sum must be a number too")
-    stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
-    stops[-1] = epochs
-    for index, (start, stop) in enumerate(pairwise([0, *stops])):
-        if stop <= start:
-            raise ValueError(
-                f"durations={durations}: stage {index + 1} would get none of {epochs} epochs"
-            )
-    return stops
 
 
 def _strength(pair: Range, fraction: float) -> float | None:

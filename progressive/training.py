@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from progressive.config.model import Config, to_yaml
 from progressive.data import EMBEDDED, DatasetInfo
 from progressive.errors import ConfigError, InputError, why_not_written
+from progressive.lengths import relative_lengths
 from progressive.prediction import Timing
 from progressive.runs import checkpoints
 from progressive.schedule import ProgressiveSchedule
@@ -72,17 +73,19 @@ def follow_schedule(
         **{"track": config.track, "log": config.log},
     }
     callback: ProgressiveCallback
+    schedule = config.schedule()
+    sizes = [stage.image_size for stage in schedule.stages]
     if config.budget.minutes is not None and "timing" in notes:
         callback = BudgetCallback(
-            config.schedule(),
+            schedule,
             seconds=60 * config.budget.minutes,
             timing=Timing.from_json(notes["timing"]),
-            weights=config.durations or (1.0,) * config.stages,
+            weights=relative_lengths(sizes, config.durations, config.durations_by),
             rewrite=partial(_with_schedule, config),
             **options,
         )
     else:
-        callback = ProgressiveCallback(config.schedule(), **options)
+        callback = ProgressiveCallback(schedule, **options)
     callback.attach(model)
     if "," in (config.device or ""):
         kind = arguments.get("trainer") or model._smart_load("trainer")
@@ -135,7 +138,8 @@ def callback_options(config: Config) -> dict[str, Any]:
 def _with_schedule(config: Config, schedule: ProgressiveSchedule) -> str:
     """Return the text of a configuration whose stages last as long as those of `schedule`."""
     lengths = tuple(float(stage.epochs) for stage in schedule.stages)
-    return to_yaml(config.model_copy(update={"epochs": schedule.epochs, "durations": lengths}))
+    same = {"epochs": schedule.epochs, "durations": lengths, "durations_by": "epochs"}
+    return to_yaml(config.model_copy(update=same))
 
 
 def check_arguments(arguments: dict) -> None:

@@ -239,6 +239,17 @@ def test_durations_by_compute_give_each_stage_its_share_of_the_pixels():
     assert [stage.epochs for stage in schedule.stages] == [32, 8]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "lengths"),
+    [(4, [1, 1, 1, 1]), (5, [2, 1, 1, 1]), (8, [4, 2, 1, 1]), (40, [18, 11, 6, 5])],
+)
+def test_a_stage_whose_length_nobody_gave_has_an_epoch(epochs, lengths):
+    schedule = ProgressiveSchedule.linear(
+        epochs=epochs, stages=4, image_size=(96, 192), durations_by="compute"
+    )
+    assert [stage.epochs for stage in schedule.stages] == lengths
+
+
 def test_sizes_replace_the_interpolated_ones():
     schedule = ProgressiveSchedule.linear(
         epochs=6, stages=3, image_size=(32, 320), sizes=[128, 160, 320], mixup=(0, 0.2)

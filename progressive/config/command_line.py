@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from progressive.config.foreign import refuse_code
-from progressive.config.hydra_errors import MISTAKES, fail, one_line, said
+from progressive.config.hydra_errors import MISTAKES, fail, leave, one_line, said
 from progressive.config.jobs import to_config
 from progressive.config.model import Config
 from progressive.config.options import conf_dir, register, respelled
@@ -42,6 +42,8 @@ def run_with_hydra(job: Callable[[Config], float | None]) -> None:
             return job(config)
         except InputError as error:
             fail(error)  # Hydra would add a line of its own to an exception
+        except BrokenPipeError:
+            leave()
         except OSError as error:  # a full disk, a folder that cannot be written
             if (reason := why_not_written(error)) is None:
                 raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +49,12 @@ def fail(error: Exception) -> NoReturn:
         print(f"progressive: {said(error)}", file=sys.stderr)
     finally:  # also where nobody listens
         raise SystemExit(2)
+
+
+def leave() -> NoReturn:
+    """End the process without a word: nobody reads any more, as behind `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed at the exit
+    raise SystemExit(128 + signal.SIGPIPE)
 
 
 def said(error: Exception) -> str:

@@ -35,9 +35,16 @@ def test_dry_run_prints_the_plan_quickly_and_writes_nothing(tmp_path):
     # Seconds of the processor, so that other work on the machine does not count. 0.4 are usual.
     assert min(spent) < 1.0
     assert (done.returncode, done.stderr) == (0, "")
-    for cell in ("320", "416", "544", "640", "Pixel cost: 0.60"):
+    for cell in ("320", "416", "544", "640", "Pixel cost: 0.46"):
         assert cell in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_that_nobody_reads_to_its_end_ends_without_a_word(tmp_path):
+    command = f"{sys.executable} -m progressive.run dry_run=true | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("backbone", [(), ("backbone=timm", "backbone.name=resnet18")])

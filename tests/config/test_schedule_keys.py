@@ -18,6 +18,22 @@ def test_a_list_of_sizes_says_how_many_stages_there_are():
 
 
 @pytest.mark.parametrize(
+    ("overrides", "lengths"),
+    [
+        (("epochs=36",), [17, 9, 6, 4]),  # 4 : 2.25 : 1.44 : 1
+        (("epochs=36", "durations_by=epochs"), [9, 9, 9, 9]),
+        (("epochs=20", "durations=[4,3,2,1]"), [8, 6, 4, 2]),
+        (("epochs=4",), [1, 1, 1, 1]),
+        (("epochs=36", "schedule=default"), [9, 9, 9, 9]),
+        (("epochs=36", "schedule=finetune"), [17, 9, 6, 4]),
+    ],
+)
+def test_stages_get_the_same_compute_unless_told_otherwise(overrides, lengths):
+    config = compose_config([CPU, "stages=4", "size.min=96", "size.max=192", *overrides])
+    assert [stage.epochs for stage in config.schedule().stages] == lengths
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("sizes=[]", "sizes"),

@@ -1,0 +1,66 @@
+"""How epochs are cut into stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+
+def relative_lengths(
+    sizes: Sequence[int],
+    durations: Sequence[float] | None = None,
+    durations_by: str = "epochs",
+) -> list[float]:
+    """Return the lengths of stages in epochs, relative to each other.
+
+    Args:
+        sizes: of the images of each stage, in pixels.
+        durations: relative lengths; equal ones by default.
+        durations_by: what `durations` are shares of, "epochs" or "compute".
+
+    Raises:
+        ValueError: these are no durations for so many stages.
+    """
+    weights = _checked(durations, len(sizes))
+    if durations_by not in ("epochs", "compute"):
+        raise ValueError(f"durations_by={durations_by!r}: must be 'epochs' or 'compute'")
+    if durations_by == "epochs":
+        return weights
+    return [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]
+
+
+def stop_epochs(
+    epochs: int, weights: Sequence[float], durations: Sequence[float] | None
+) -> list[int]:
+    """Cut `epochs` where the cumulated shares fall, rounded half up.
+
+    A stage without an epoch is an error if `durations` were given; else it gets one.
+    """
+    total = sum(weights)
+    if math.isinf(total):
+        raise ValueError(f"durations={weights}: their sum must be a number too")
+    stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
+    stops[-1] = epochs
+    if durations is None:
+        for index in range(len(stops)):
+            before, after = stops[index - 1] if index else 0, len(stops) - index - 1
+            stops[index] = min(max(stops[index], before + 1), epochs - after)
+    for index, (start, stop) in enumerate(pairwise([0, *stops])):
+        if stop <= start:
+            raise ValueError(
+                f"durations={durations}: stage {index + 1} would get none of {epochs} epochs"
+            )
+    return stops
+
+
+def _checked(durations: Sequence[float] | None, stages: int) -> list[float]:
+    """Return one weight per stage, equal ones for None; raise ValueError for others."""
+    weights = [1.0] * stages if durations is None else list(durations)
+    if len(weights) != stages:
+        raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
+    for weight in weights:
+        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not real or not 0 < weight < math.inf:
+            raise ValueError(f"durations={weights}: every weight must be a positive number")
+    return weights
