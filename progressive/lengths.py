@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Literal
+
+#: Relative lengths of stages; or n, n - 1, ..., 1 for n of them; or equal ones.
+Durations = Sequence[float] | Literal["falling"] | None
 
 
 def relative_lengths(
     sizes: Sequence[int],
-    durations: Sequence[float] | None = None,
+    durations: Durations = None,
     durations_by: str = "epochs",
 ) -> list[float]:
     """Return the lengths of stages in epochs, relative to each other.
 
     Args:
         sizes: of the images of each stage, in pixels.
-        durations: relative lengths; equal ones by default.
+        durations: relative lengths; "falling" for n, n - 1, ..., 1; equal ones by default.
         durations_by: what `durations` are shares of, "epochs" or "compute".
 
     Raises:
@@ -30,19 +34,17 @@ def relative_lengths(
     return [w * (sizes[-1] / size) ** 2 for w, size in zip(weights, sizes, strict=True)]
 
 
-def stop_epochs(
-    epochs: int, weights: Sequence[float], durations: Sequence[float] | None
-) -> list[int]:
+def stop_epochs(epochs: int, weights: Sequence[float], durations: Durations) -> list[int]:
     """Cut `epochs` where the cumulated shares fall, rounded half up.
 
-    A stage without an epoch is an error if `durations` were given; else it gets one.
+    A stage without an epoch is an error if its length was given; else it gets one.
     """
     total = sum(weights)
     if math.isinf(total):
         raise ValueError(f"durations={weights}: their sum must be a number too")
     stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
     stops[-1] = epochs
-    if durations is None:
+    if durations is None or durations == "falling":
         for index in range(len(stops)):
             before, after = stops[index - 1] if index else 0, len(stops) - index - 1
             stops[index] = min(max(stops[index], before + 1), epochs - after)
@@ -54,9 +56,13 @@ def stop_epochs(
     return stops
 
 
-def _checked(durations: Sequence[float] | None, stages: int) -> list[float]:
-    """Return one weight per stage, equal ones for None; raise ValueError for others."""
-    weights = [1.0] * stages if durations is None else list(durations)
+def _checked(durations: Durations, stages: int) -> list[float]:
+    """Return one weight per stage; raise ValueError for others."""
+    if durations is None:
+        return [1.0] * stages
+    if durations == "falling":
+        return [float(stages - index) for index in range(stages)]
+    weights = list(durations)
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
     for weight in weights:

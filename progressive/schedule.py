@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from progressive.checks import as_pair, check_image_size, check_integer, check_number, check_sizes
-from progressive.lengths import relative_lengths, stop_epochs
+from progressive.lengths import Durations, relative_lengths, stop_epochs
 
 #: Values of the first and the last stage; None for a knob that is left to the host.
 Range = tuple[float, float] | tuple[None, None]
@@ -168,7 +168,7 @@ class ProgressiveSchedule:
         drop_path: Range | float = 0.0,
         mosaic: Range = (None, None),
         stride: int = 32,
-        durations: Sequence[float] | None = None,
+        durations: Durations = None,
         durations_by: Literal["epochs", "compute"] = "epochs",
         sizes: Sequence[int] | None = None,
     ) -> ProgressiveSchedule:
@@ -185,7 +185,8 @@ class ProgressiveSchedule:
             drop_path: rate of stochastic depth, or a constant.
             mosaic: probability of Ultralytics' mosaic; a pair of None leaves it to Ultralytics.
             stride: largest stride of the detector in pixels; 1 for a classifier.
-            durations: relative lengths of the stages; equal shares by default.
+            durations: relative lengths of the stages; "falling" for n, n - 1, ..., 1; equal ones
+                by default.
             durations_by: what `durations` are shares of: epochs, or compute, that is pixels, so
                 that a stage of small images gets more epochs.
             sizes: the image size of each stage in place of the interpolated ones.

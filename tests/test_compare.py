@@ -36,8 +36,8 @@ def test_a_dry_run_says_what_each_arm_is(tiny_data, tmp_path, monkeypatch, capsy
 
 def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
     # 12 images are one nominal batch of 64: an epoch is a step, so 10,001 epochs are too many for
-    # AdamW, and the arm that is shorter gets what the longest one gets. 8,001 epochs at a quarter
-    # of the pixels and 2,000 at full size cost as much as 4,000 at full size.
+    # AdamW, and the arm that is shorter gets what the longest one gets. 6,667 epochs at a quarter
+    # of the pixels and 3,334 at full size cost as much as 5,001 at full size.
     lines = planned(
         capsys,
         *(f"data={tiny_data}", "train.optimizer=auto", "train.nbs=64", "epochs=10001"),
@@ -45,7 +45,7 @@ def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
     )
     pinned = "train.optimizer=MuSGD train.lr0=0.01 train.warmup_bias_lr=0.0"
     assert lines[2].startswith("  fixed_short: stages=1 durations=null sizes=null ")
-    assert " epochs=4000 " in lines[2]
+    assert " epochs=5001 " in lines[2]
     assert all(line.endswith(pinned) for line in lines[1:3])
     assert lines[4].endswith(f"{pinned} for fixed, fixed_short.")
     assert "stock is left to optimizer=auto, which will take MuSGD" in lines[5]

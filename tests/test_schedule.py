@@ -240,13 +240,18 @@ def test_durations_by_compute_give_each_stage_its_share_of_the_pixels():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "lengths"),
-    [(4, [1, 1, 1, 1]), (5, [2, 1, 1, 1]), (8, [4, 2, 1, 1]), (40, [18, 11, 6, 5])],
+    ("how", "lengths"),
+    [
+        ({"epochs": 4}, [1, 1, 1, 1]),
+        ({"epochs": 5}, [2, 1, 1, 1]),
+        ({"epochs": 36}, [14, 11, 7, 4]),
+        ({"epochs": 4, "durations": None, "durations_by": "compute"}, [1, 1, 1, 1]),
+        ({"epochs": 40, "durations": None, "durations_by": "compute"}, [18, 11, 6, 5]),
+    ],
 )
-def test_a_stage_whose_length_nobody_gave_has_an_epoch(epochs, lengths):
-    schedule = ProgressiveSchedule.linear(
-        epochs=epochs, stages=4, image_size=(96, 192), durations_by="compute"
-    )
+def test_a_stage_whose_length_nobody_gave_has_an_epoch(how, lengths):
+    how = {"durations": "falling", **how}
+    schedule = ProgressiveSchedule.linear(stages=4, image_size=(96, 192), **how)
     assert [stage.epochs for stage in schedule.stages] == lengths
 
 

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, create_model, model_va
 from progressive.config.complaints import checked
 from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
 from progressive.config.train_arguments import check_train_arguments
-from progressive.config.values import Cache, Device, Resume, Text, TrackerNames, ends
+from progressive.config.values import Cache, Device, Durations, Resume, Text, TrackerNames, ends
 from progressive.console import Log
 from progressive.errors import ConfigError
 from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
@@ -51,11 +51,11 @@ class Stages(Section):
     )
     stages: int = Field(ge=1, le=1000, description="Number of training stages.")
     epochs: int = Field(ge=1, le=100_000, description="Epochs in total, over all stages.")
-    durations: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] | None = Field(
+    durations: Durations | None = Field(
         None,
-        strict=False,  # a list will do
         examples=["[4,3,2,1]"],
-        description="Relative lengths of the stages, such as [4,3,2,1]; equal when null.",
+        description="Relative lengths of the stages, such as [4,3,2,1]; falling is this for any "
+        "number of stages, null for equal ones.",
     )
     durations_by: Literal["epochs", "compute"] = Field(
         "epochs",

@@ -38,9 +38,6 @@ def register(overrides: Sequence[str]) -> None:
         "to_stride", lambda size: round(size / STRIDE) * STRIDE, replace=True
     )
     OmegaConf.register_new_resolver(
-        "compute_unless", lambda given: "compute" if given is None else "epochs", replace=True
-    )
-    OmegaConf.register_new_resolver(
         "fitting_machine", lambda *, _root_: fitting_machine(overrides, _root_), replace=True
     )
     OmegaConf.register_new_resolver(

@@ -13,6 +13,9 @@ from progressive.detectors.catalog import WEIGHT_FILES
 from progressive.errors import suggest
 from progressive.tracking import TRACKERS
 
+#: The largest relative length of a stage.
+MOST = 1e6
+
 
 def _device(value: Any) -> str:
     """Return Ultralytics' spelling of cpu, mps, a GPU index or several."""
@@ -46,6 +49,16 @@ def _trackers(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _durations(value: Any) -> Any:
+    if value == "falling":
+        return value
+    numbers = value if isinstance(value, (list, tuple)) else ()
+    right = [type(number) in (int, float) and 0 < number <= MOST for number in numbers]
+    if not right or not all(right):
+        raise ValueError("must be a list of positive numbers, as [4,3,2,1], or falling, or null")
+    return tuple(float(number) for number in numbers)
+
+
 def _weight_file(value: Any) -> Path:
     # Whether it is there is for a run to ask: a resumed one does not need it any more.
     path = Path(str(value)).expanduser()
@@ -64,6 +77,9 @@ def ends(value: Any) -> Any:
         raise ValueError("must be a number or a pair [min,max]")
     return {"min": value[0], "max": value[1]}
 
+
+#: Relative lengths of stages.
+Durations = Annotated[tuple[float, ...] | Literal["falling"], BeforeValidator(_durations)]
 
 #: A number is read as text: a data set may be called 2024.
 Text = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, strict=False)]

@@ -35,7 +35,7 @@ def test_dry_run_prints_the_plan_quickly_and_writes_nothing(tmp_path):
     # Seconds of the processor, so that other work on the machine does not count. 0.4 are usual.
     assert min(spent) < 1.0
     assert (done.returncode, done.stderr) == (0, "")
-    for cell in ("320", "416", "544", "640", "Pixel cost: 0.46"):
+    for cell in ("320", "416", "544", "640", "Pixel cost: 0.48"):
         assert cell in done.stdout
     assert list(tmp_path.iterdir()) == []
 

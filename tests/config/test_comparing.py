@@ -33,7 +33,7 @@ def test_arms_of_ours_follow_the_configuration():
     # Sizes 96, 128, 160, 192 for a quarter of the epochs each cost (9 + 16 + 25 + 36) / 144 =
     # 0.597 of full size: 24 epochs, or the size 192 * sqrt(0.597) = 148, nearest 160.
     arms = "arms=[fixed_small,fixed_short,size_only,multi_scale]"
-    found = request(arms, "durations_by=epochs", "mixup.max=0.3")
+    found = request(arms, "durations=null", "mixup.max=0.3")
     assert found.arms["fixed_small"][3:] == ("size.min=160", "size.max=160")
     assert found.arms["fixed_short"] == (
         *("stages=1", "durations=null", "sizes=null", "size.min=96", "size.max=192", "epochs=24"),

@@ -20,15 +20,18 @@ def test_a_list_of_sizes_says_how_many_stages_there_are():
 @pytest.mark.parametrize(
     ("overrides", "lengths"),
     [
-        (("epochs=36",), [17, 9, 6, 4]),  # 4 : 2.25 : 1.44 : 1
-        (("epochs=36", "durations_by=epochs"), [9, 9, 9, 9]),
-        (("epochs=20", "durations=[4,3,2,1]"), [8, 6, 4, 2]),
+        (("epochs=40",), [16, 12, 8, 4]),
+        (("epochs=40", "durations=null"), [10, 10, 10, 10]),
+        (("epochs=48", "durations=null", "durations_by=compute"), [22, 13, 7, 6]),
+        (("epochs=40", "durations=[1,1,1,2]"), [8, 8, 8, 16]),
+        (("epochs=12", "sizes=[64,96,128]"), [6, 4, 2]),
+        (("epochs=12", "stages=1"), [12]),
         (("epochs=4",), [1, 1, 1, 1]),
-        (("epochs=36", "schedule=default"), [9, 9, 9, 9]),
-        (("epochs=36", "schedule=finetune"), [17, 9, 6, 4]),
+        (("epochs=40", "schedule=default"), [10, 10, 10, 10]),
+        (("epochs=40", "schedule=finetune"), [16, 12, 8, 4]),
     ],
 )
-def test_stages_get_the_same_compute_unless_told_otherwise(overrides, lengths):
+def test_early_stages_are_longer_unless_told_otherwise(overrides, lengths):
     config = compose_config([CPU, "stages=4", "size.min=96", "size.max=192", *overrides])
     assert [stage.epochs for stage in config.schedule().stages] == lengths
 
