@@ -14,10 +14,17 @@ from progressive.comparison.curves import Point
 from progressive.errors import InputError
 from progressive.runs.records import EPOCHS, SUMMARY, EpochRecord, read_epochs
 
-#: Scores by task as the records name them, and as `compare.json` does; the first one decides.
+_BOXES = {"mAP50_95": "map50_95", "mAP50": "map50"}
+
+#: Scores by task as the records name them, and as `compare.json` does; the first one decides. It is
+#: the one that the report judges a run by.
 SCORES = {
-    "detect": {"mAP50_95": "map50_95", "mAP50": "map50"},
+    "detect": _BOXES,
+    "obb": _BOXES,
+    "segment": {"mask_mAP50_95": "mask_map50_95", "mask_mAP50": "mask_map50", **_BOXES},
+    "pose": {"pose_mAP50_95": "pose_map50_95", "pose_mAP50": "pose_map50", **_BOXES},
     "classify": {"accuracy_top1": "accuracy"},
+    "semantic": {"mIoU": "miou"},
 }
 
 
@@ -52,7 +59,7 @@ def read_result(folder: Path, task: str, pixel_factor: float = 1.0) -> Result:
 
     Args:
         folder: of the run.
-        task: 'detect' or 'classify'.
+        task: of the models, a key of `SCORES`.
         pixel_factor: pixels of a mean batch over those of the recorded size.
 
     Raises:
