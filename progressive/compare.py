@@ -39,6 +39,7 @@ from progressive.config.machine import has_gpu
 from progressive.config.model import Config
 from progressive.data import DatasetInfo, resolve
 from progressive.data.embedded.cache import cache_root
+from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
 from progressive.run import precheck
@@ -211,7 +212,8 @@ def _automatic(config: Config) -> bool:
 
 def _steps(config: Config, dataset: DatasetInfo) -> int:
     nominal = int(config.train.get("nbs", 64))
-    return optimizer_steps(dataset.train_images, config.batch, nominal, config.epochs)
+    images = images_used(dataset.train_images, config.train)
+    return optimizer_steps(images, config.batch, nominal, config.epochs)
 
 
 def _folder(output: str | None) -> Path:

@@ -23,6 +23,7 @@ from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, reso
 from progressive.data.embedded.cache import cache_root
 from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
+from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
@@ -119,11 +120,7 @@ def precheck(config: Config) -> DatasetInfo | None:
 def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
     """Return what is likely to be a mistake in the schedule of `config`."""
     images = EMBEDDED[config.data].train_images if data is None else data.train_images
-    fraction = config.train.get("fraction", 1.0)
-    fraction = fraction[0] if isinstance(fraction, list) else fraction
-    # Ultralytics takes a whole number above 1 for a number of images.
-    counted = isinstance(fraction, int) and fraction > 1
-    images = min(fraction, images) if counted else max(round(images * fraction), 1)
+    images = images_used(images, config.train)
     defaults = ultralytics_defaults()
     numbers = {name: config.train.get(name, defaults[name]) for name in ("nbs", "warmup_epochs")}
     found = pitfalls(config.schedule(), images, batch=config.batch, **numbers)

@@ -51,6 +51,19 @@ def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
     assert "stock is left to optimizer=auto, which will take MuSGD" in lines[5]
 
 
+@pytest.mark.parametrize(("fraction", "optimizer"), [("1.0", "MuSGD"), ("0.5", "AdamW")])
+def test_the_steps_are_those_of_the_images_that_are_used(tiny_data, capsys, fraction, optimizer):
+    # 12 images are two nominal batches of 6, and half of them are one: 6,000 epochs are 12,000
+    # steps or 6,000, and MuSGD begins above 10,000.
+    lines = planned(
+        capsys,
+        *(f"data={tiny_data}", "train.optimizer=auto", "train.nbs=6", "epochs=6000"),
+        *("arms=[fixed,stock]", "seeds=[0]", f"train.fraction={fraction}"),
+    )
+    assert f"train.optimizer={optimizer} " in lines[3]
+    assert f"which will take {optimizer} with" in lines[4]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
