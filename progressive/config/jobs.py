@@ -9,12 +9,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -202,8 +203,24 @@ def _jobs(config: DictConfig) -> list[list[str]]:
     swept = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides([*swept, *_written(config.hydra.overrides.task)])
+    for override in overrides:
+        if override.is_discrete_sweep() and not [*override.sweep_string_iterator()]:
+            _refuse_nothing(override)
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return jobs
+
+
+def _refuse_nothing(override: Override) -> NoReturn:
+    """Raise ConfigError for a sweep over no value, of which Hydra makes no job without a word."""
+    name = override.key_or_group
+    if not isinstance(override.value(), Glob):
+        hint = "has no value"
+    elif name in GROUPS:
+        hint = f"no option of {name} is called so; --help lists them"
+    else:
+        files = "FILE" if name == "model" else "VALUE"
+        hint = f"glob finds options of a group, and {name} is none; write {name}={files},{files}"
+    raise ConfigError(f"{override.input_line}: {hint}")
 
 
 def _composed(config: DictConfig, jobs: list[list[str]]) -> Iterator[DictConfig]:
