@@ -42,7 +42,7 @@ from progressive.data.embedded.cache import cache_root
 from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
-from progressive.run import precheck
+from progressive.run import precheck, preflight_all
 from progressive.runs.environment import processor
 from progressive.runs.html import write_report
 from progressive.runs.lock import locked, refuse_if_locked
@@ -165,6 +165,7 @@ def _settings(config: Config) -> dict[str, Any]:
 def _check(contenders: Sequence[Contender], base: Config) -> None:
     """Check all arms as a run of each would, before the first one starts."""
     check_all_differ([contender.arm for contender in contenders])
+    jobs = []
     for contender in contenders:
         if contender.arm.trainer == "multi_scale" and base.task == "classify":
             raise ConfigError(
@@ -172,10 +173,13 @@ def _check(contenders: Sequence[Contender], base: Config) -> None:
                 "of a classifier, so it would be the arm fixed"
             )
         try:
-            precheck(contender.config.model_copy(update={"device": base.device, "output": None}))
+            here = {"device": base.device, "output": None, "dry_run": base.dry_run}
+            job = contender.config.model_copy(update=here)
+            jobs.append((job, precheck(job)))
             check_train_arguments(contender.arm.trainer, contender.config)
         except InputError as error:
             raise ConfigError(f"arm {contender.arm.name}: {error}") from None
+    preflight_all(jobs)
 
 
 def _with_one_optimizer(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from survival.data import write_boxes
 
 from progressive.compare import compare
 from progressive.errors import InputError
@@ -86,6 +87,18 @@ def test_a_mistake_is_found_before_anything_starts(
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert not any(tmp_path.iterdir())
+
+
+def test_bad_labels_are_found_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_boxes(tmp_path / "data")
+    for label in data.parent.glob("labels/train/*.txt"):
+        label.write_text("7 .5 .5 .5 .5\n")
+    asked = [*SMALL, f"data={data}", "arms=[fixed,progressive]", "seeds=[0]"]
+    assert compare([*asked, "dry_run=true"]) is None
+    with pytest.raises(InputError, match="12 of 12 images cannot be used"):
+        compare(asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_folder_of_something_else_is_refused(tiny_data, tmp_path):

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -88,14 +88,14 @@ class CheckFirst(Callback):
     """Check a run, or every job of a sweep, before Hydra makes a folder or starts a job.
 
     Args:
-        precheck: what else to check of a configuration; raises InputError.
+        precheck: what else to check of the configurations; raises InputError.
         report: what to do with the folder of a sweep that has ended.
         show: arguments of Hydra's `show_cfg`, to print every job of a sweep instead of running it.
     """
 
     def __init__(
         self,
-        precheck: Callable[[Config], None],
+        precheck: Callable[[Sequence[Config]], None],
         report: Callable[[Path], None],
         show: Mapping[str, Any] | None = None,
     ) -> None:
@@ -112,7 +112,7 @@ class CheckFirst(Callback):
                 with read_write(hydra), open_dict(config):
                     config.output, hydra.run.dir = checked.output, "."
             else:
-                self._precheck(checked)
+                self._precheck([checked])
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Check the jobs of a sweep; only those of Hydra's own sweeper are known ahead."""
@@ -125,8 +125,7 @@ class CheckFirst(Callback):
                 _show(config, jobs, self.show)
                 raise SystemExit
             checked = [_checked(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
-            for job in checked:
-                self._precheck(job)
+            self._precheck(checked)
             folders = [job.output for job in checked if job.resume is None]
             if len(set(folders)) < len(folders):
                 raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
@@ -137,9 +136,9 @@ class CheckFirst(Callback):
         with redirect_stdout(sys.stderr) if config.log == "json" else nullcontext():
             self.report(folder)
 
-    def _precheck(self, config: Config) -> None:
+    def _precheck(self, jobs: Sequence[Config]) -> None:
         try:
-            self.precheck(config)
+            self.precheck(jobs)
         except InputError as error:
             fail(error)
         except ValueError as error:  # a defect of ours, not a mistake in the input
