@@ -48,6 +48,7 @@ from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.mishaps import go_on_after_mishaps
 from progressive.hosts.ultralytics.model_knobs import ModelKnobs
+from progressive.hosts.ultralytics.options import check_options
 from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
@@ -109,6 +110,9 @@ class ProgressiveCallback:
         track: the experiment trackers to log to, such as `("tensorboard", "mlflow")`, and no
             others; None to leave that to Ultralytics' settings.
         log: what to print: `full`, `quiet` or `json`.
+
+    Raises:
+        InputError: one of them is of another type or value, or a tracker is not installed.
     """
 
     def __init__(
@@ -129,12 +133,7 @@ class ProgressiveCallback:
         track: Sequence[str] | None = None,
         log: Log = "full",
     ) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
-        if save_minutes is not None and not _positive(save_minutes):
-            raise InputError(f"save_minutes={save_minutes!r}: must be a number above 0, or None")
-        if val_every is not None and (type(val_every) is not int or val_every < 1):
-            raise InputError(f"val_every={val_every!r}: must be an integer of at least 1, or None")
+        check_options(**{name: value for name, value in locals().items() if name != "self"})
         self.schedule = schedule
         self.val_every = val_every
         self.lr_by_compute = lr_by_compute
@@ -376,11 +375,6 @@ class ProgressiveCallback:
     def _show_close_mosaic(self, trainer: BaseTrainer) -> None:
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
-
-
-def _positive(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value > 0  # type: ignore[operator]
 
 
 def _remove_new_folder(trainer: BaseTrainer) -> None:
