@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from numbers import Real
 
 
 def relative_lengths(
@@ -60,7 +61,7 @@ def _checked(durations: Sequence[float] | None, stages: int) -> list[float]:
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
     for weight in weights:
-        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        real = isinstance(weight, Real) and not isinstance(weight, bool)
         if not real or not 0 < weight < math.inf:
             raise ValueError(f"durations={weights}: every weight must be a positive number")
-    return weights
+    return [float(weight) for weight in weights]
