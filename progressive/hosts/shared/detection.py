@@ -49,7 +49,7 @@ def randaugment_detection(
 
     Returns:
         The three, of which boxes moved out of sight are gone; boxes are a tensor if they were one,
-        else an array. The input is left alone.
+        rounded if it held whole numbers, else an array. The input is left alone.
 
     Raises:
         InputError: one of them is of another type or shape, or labels and boxes differ in number.
@@ -69,6 +69,8 @@ def randaugment_detection(
         inside = np.asarray(out["bboxes"]).reshape(-1, 4)
         labels = take(labels, np.asarray(out["rows"], dtype=int))
     if isinstance(boxes, Tensor):
+        if not boxes.is_floating_point():  # rounded; what has no area then is dropped as well
+            inside, labels, _ = cut_boxes(inside.round(), labels, *pixels.shape[:2])
         return pixels, torch.as_tensor(inside, dtype=boxes.dtype, device=boxes.device), labels
     return pixels, inside, labels
 
