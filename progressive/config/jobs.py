@@ -43,6 +43,8 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     """
     refuse_targets(hydra)
     names = [str(name) for name in composed if name != "hydra"]
+    if composed.get("extended"):
+        raise ConfigError("extended: is kept by resume; write resume=FOLDER epochs=EPOCHS")
     given = _names(hydra.overrides.task)
     if composed.get("resume") is not None:
         _check_resume(given, str(composed.resume), hydra.run.dir)
