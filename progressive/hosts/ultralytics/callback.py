@@ -24,7 +24,7 @@ What each event does::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,8 @@ class ProgressiveCallback:
         self._loader: StagedLoader | None = None
         self._batches: Batches | None = None
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
+        #: The trainer from its first event until its first epoch.
+        self.untrained: BaseTrainer | None = None
         self._keeper = Keeper(self._recorder, minutes=self.save_minutes, resume=self.resume)
 
     @property
@@ -205,11 +207,8 @@ class ProgressiveCallback:
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read."""
-        try:
-            self._refuse(trainer)
-        except InputError:
-            _remove_new_folder(trainer)
-            raise
+        self.untrained = trainer
+        self._refuse(trainer)
         self._process.callback(self._recorder.start_run(trainer))
         self._process.callback(read_labels_safely())
         self._process.callback(check_without_writing())
@@ -255,6 +254,7 @@ class ProgressiveCallback:
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
+        self.untrained = None
         self._recorder.start_epoch()
         if self.lr_by_compute:
             self._rate.apply(trainer, self.schedule)
@@ -308,7 +308,7 @@ class ProgressiveCallback:
         plain = dict(vars(self))
         for name in ("_unhook", "_process", "_trainer", "_rate", "_loader", "_batches", "_applied"):
             del plain[name]
-        del plain["_keeper"]
+        del plain["_keeper"], plain["untrained"]
         return plain
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -375,17 +375,6 @@ class ProgressiveCallback:
     def _show_close_mosaic(self, trainer: BaseTrainer) -> None:
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
-
-
-def _remove_new_folder(trainer: BaseTrainer) -> None:
-    """Take away the run folder that Ultralytics has just made, if it did make it."""
-    if trainer.args.exist_ok or trainer.args.resume or RANK not in {-1, 0}:
-        return
-    folder = Path(trainer.save_dir)
-    with suppress(OSError):
-        (folder / "weights").rmdir()  # fails if there is anything in it
-        (folder / "args.yaml").unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def _is_ours(function: Any) -> bool:
