@@ -130,6 +130,10 @@ def _plan(request: Request) -> tuple[list[Run], Path, list[str]]:
     check_all_differ([contender.arm for contender in contenders])
     runs = _runs(contenders, seeds, folder)
     check_reuse(runs, _place(base))
+    for run in runs:
+        if run.finished:  # before anything else is trained; read again when all are
+            read_result(run.folder, base.task)
+            run.trained_by  # noqa: B018
     print(_title(contenders, seeds), *notes, sep="\n", flush=True)
     return runs, folder, notes
 

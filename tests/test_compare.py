@@ -133,7 +133,10 @@ def test_the_command_line_answers_in_one_line(tmp_path):
 def test_a_real_comparison(tiny_data, tmp_path):
     arguments = command(
         *(*SMALL, f"data={tiny_data}", "output=out", "seeds=[3]"),
-        *("arms=[stock,fixed,multi_scale]", "+arm.mine=[durations=[1,1],size.min=64]"),
+        *(
+            "arms=[stock,fixed,multi_scale]",
+            "+arm.mine=[durations=[1,1],size.min=64]",
+        ),
     )
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -166,4 +169,5 @@ def test_a_real_comparison(tiny_data, tmp_path):
     (tmp_path / "out" / "fixed" / "seed3" / "epochs.csv").write_text("epoch,")
     cut = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (cut.returncode, cut.stderr.count("\n")) == (2, 1)
-    assert "repeat the run" in cut.stderr
+    assert f"delete {tmp_path / 'out' / 'fixed' / 'seed3'} to repeat the run" in cut.stderr
+    assert "was there already" not in cut.stdout  # found by the check

@@ -77,3 +77,5 @@ def test_a_damaged_record_is_one_line(write_run, file, change, message):
     with pytest.raises(InputError, match=message) as error:
         read_result(folder, "detect")
     assert "\n" not in str(error.value)
+    if folder.joinpath("summary.json").exists():
+        assert str(error.value).endswith(f"; delete {folder} to repeat the run")
