@@ -35,6 +35,12 @@ def test_a_dry_run_says_what_each_arm_is(tiny_data, tmp_path, monkeypatch, capsy
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("given", ["durations=[1,1]", "+arm.mine=[durations=[1,1]]"])
+def test_durations_bring_what_they_are_shares_of(tiny_data, capsys, given):
+    lines = planned(capsys, f"data={tiny_data}", "epochs=8", "arms=[fixed,progressive]", given)
+    assert lines[2] == "  progressive: as configured"
+
+
 def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
     # 12 images are one nominal batch of 64: an epoch is a step, so 10,001 epochs are too many for
     # AdamW, and the arm that is shorter gets what the longest one gets. 8,001 epochs at a quarter

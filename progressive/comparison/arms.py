@@ -81,6 +81,7 @@ def check_only_named(arm: Arm, base: Mapping[str, Any], named: Sequence[str]) ->
     """
     allowed = [*named, *(SCHEDULE if "schedule" in named else ())]
     allowed += SIZES if "sizes" in named else ()
+    allowed += ("durations_by",) if "durations" in named else ()  # null leaves it to the default
     own, other = dict(_flat(arm.settings)), dict(_flat(base))
     for key in sorted({*own, *other}):
         if key in PLACES or any(f"{key}.".startswith(f"{name}.") for name in allowed):

@@ -36,6 +36,8 @@ def test_only_what_an_arm_names_may_differ():
     check_only_named(Arm("a", "stock", (), changed, arm("a").schedule), base, ["schedule"])
     listed = {**changed, "stages": 3, "sizes": [96, 128, 192]}
     check_only_named(Arm("a", "stock", (), listed, arm("a").schedule), base, ["sizes"])
+    shares = {**base, "durations": [1, 3], "durations_by": "epochs"}
+    check_only_named(Arm("a", "stock", (), shares, arm("a").schedule), base, ["durations"])
     silent = Arm("a", "stock", (), {**changed, "train": {"nbs": 4}}, arm("a").schedule)
     with pytest.raises(ConfigError, match=r"arm a: train\.nbs would be 4 in it and 16"):
         check_only_named(silent, base, ["size", "batch"])
