@@ -39,7 +39,7 @@ from progressive.hosts.shared.detection import DETECTION_MIXUP_BETA, randaugment
 from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
 from progressive.hosts.shared.samplers import ProgressiveSampler, refuse_subset
-from progressive.hosts.shared.samples import as_classes, as_image, cut_boxes, kind
+from progressive.hosts.shared.samples import as_classes, as_image, cut_boxes, kind, must_be
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 
@@ -59,8 +59,7 @@ class ProgressiveCallback(TrainerCallback):
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        must_be("schedule", schedule, ProgressiveSchedule)
         self.schedule = schedule
         # Weak: in a cycle, the loaders' workers would be left to the garbage collector, which stops
         # them in an order that costs a timeout of 5 s each.
@@ -75,6 +74,7 @@ class ProgressiveCallback(TrainerCallback):
         Raises:
             InputError: the trainer has one already, or samples in a way that has no stages.
         """
+        must_be("trainer", trainer, Trainer)
         # Its sampler is made, and reads samples, before training begins.
         strategy = getattr(trainer.args, "train_sampling_strategy", "random")
         if strategy in ("group_by_length", "batch_rebalance"):

@@ -5,6 +5,9 @@ import re
 import numpy as np
 import pytest
 import torch
+
+pytest.importorskip("transformers")
+
 from transformers import YolosImageProcessor
 
 from progressive.errors import InputError

@@ -135,6 +135,12 @@ def row_count(value: Any) -> int | None:
     )
 
 
+def must_be(name: str, value: Any, wanted: type) -> None:
+    """Raise InputError, naming `name`, unless `value` is of type `wanted`."""
+    if not isinstance(value, wanted):
+        raise InputError(f"{name}={kind(value)}: must be a {wanted.__name__}")
+
+
 def kind(value: Any) -> str:
     """Describe a value by its type and shape."""
     if isinstance(value, (torch.Tensor, np.ndarray)):
