@@ -39,9 +39,10 @@ from progressive.config.machine import has_gpu
 from progressive.config.model import Config
 from progressive.data import DatasetInfo, resolve
 from progressive.data.embedded.cache import cache_root
+from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
-from progressive.run import precheck
+from progressive.run import precheck, preflight_all
 from progressive.runs.environment import processor
 from progressive.runs.html import write_report
 from progressive.runs.lock import locked, refuse_if_locked
@@ -129,6 +130,10 @@ def _plan(request: Request) -> tuple[list[Run], Path, list[str]]:
     check_all_differ([contender.arm for contender in contenders])
     runs = _runs(contenders, seeds, folder)
     check_reuse(runs, _place(base))
+    for run in runs:
+        if run.finished:  # before anything else is trained; read again when all are
+            read_result(run.folder, base.task)
+            run.trained_by  # noqa: B018
     print(_title(contenders, seeds), *notes, sep="\n", flush=True)
     return runs, folder, notes
 
@@ -164,6 +169,7 @@ def _settings(config: Config) -> dict[str, Any]:
 def _check(contenders: Sequence[Contender], base: Config) -> None:
     """Check all arms as a run of each would, before the first one starts."""
     check_all_differ([contender.arm for contender in contenders])
+    jobs = []
     for contender in contenders:
         if contender.arm.trainer == "multi_scale" and base.task == "classify":
             raise ConfigError(
@@ -171,10 +177,13 @@ def _check(contenders: Sequence[Contender], base: Config) -> None:
                 "of a classifier, so it would be the arm fixed"
             )
         try:
-            precheck(contender.config.model_copy(update={"device": base.device, "output": None}))
+            here = {"device": base.device, "output": None, "dry_run": base.dry_run}
+            job = contender.config.model_copy(update=here)
+            jobs.append((job, precheck(job)))
             check_train_arguments(contender.arm.trainer, contender.config)
         except InputError as error:
             raise ConfigError(f"arm {contender.arm.name}: {error}") from None
+    preflight_all(jobs)
 
 
 def _with_one_optimizer(
@@ -211,7 +220,8 @@ def _automatic(config: Config) -> bool:
 
 def _steps(config: Config, dataset: DatasetInfo) -> int:
     nominal = int(config.train.get("nbs", 64))
-    return optimizer_steps(dataset.train_images, config.batch, nominal, config.epochs)
+    images = images_used(dataset.train_images, config.train)
+    return optimizer_steps(images, config.batch, nominal, config.epochs)
 
 
 def _folder(output: str | None) -> Path:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from numbers import Real
 from typing import Literal
+
+from progressive.checks import as_list
 
 #: Relative lengths of stages; or n, n - 1, ..., 1 for n of them; or equal ones.
 Durations = Sequence[float] | Literal["falling"] | None
@@ -44,7 +47,7 @@ def stop_epochs(epochs: int, weights: Sequence[float], durations: Durations) -> 
         raise ValueError(f"durations={weights}: their sum must be a number too")
     stops = [math.floor(epochs * share / total + 0.5) for share in accumulate(weights)]
     stops[-1] = epochs
-    if durations is None or durations == "falling":
+    if durations is None or isinstance(durations, str):
         for index in range(len(stops)):
             before, after = stops[index - 1] if index else 0, len(stops) - index - 1
             stops[index] = min(max(stops[index], before + 1), epochs - after)
@@ -60,13 +63,13 @@ def _checked(durations: Durations, stages: int) -> list[float]:
     """Return one weight per stage; raise ValueError for others."""
     if durations is None:
         return [1.0] * stages
-    if durations == "falling":
+    if isinstance(durations, str) and durations == "falling":
         return [float(stages - index) for index in range(stages)]
-    weights = list(durations)
+    weights = as_list("durations", durations, "'falling', or a list of one weight per stage")
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
     for weight in weights:
-        real = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        real = isinstance(weight, Real) and not isinstance(weight, bool)
         if not real or not 0 < weight < math.inf:
             raise ValueError(f"durations={weights}: every weight must be a positive number")
-    return weights
+    return [float(weight) for weight in weights]

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before anything slow is imported
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from progressive.data import EMBEDDED, DatasetInfo, check, check_selection, reso
 from progressive.data.embedded.cache import cache_root
 from progressive.data.object_sizes import median_object_side
 from progressive.data.preflight import preflight, sentences
+from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.hosts.ultralytics.freeze import check_freeze
 from progressive.hosts.ultralytics.refusals import refusal
@@ -74,13 +76,15 @@ def _run(config: Config) -> float | None:
         config, run_folder = interrupted(config, config.resume)
     probed = None
     if config.probes and run_folder is None:
+        _preflight(config, data)  # before minutes of timing; what it finds is kept
         config, probed = _probe(config)
     opencv = [found] if (found := mixed_opencv()) else []
     warnings = [*_pitfalls(config, data), *_large_objects(config, data), *opencv]
     tell_plan(config, probed, warnings)
     if config.dry_run:
         return None
-    remarks = _preflight(config, data)
+    for remark in (remarks := _preflight(config, data)):
+        tell(config, f"\nWarning: {remark}")
     stay_offline(cache_root() / "fonts")
     with _heard(config):
         folder = go_on(config, run_folder) if run_folder else _train(config, probed, remarks)
@@ -116,14 +120,38 @@ def precheck(config: Config) -> DatasetInfo | None:
     return data
 
 
+def precheck_all(configs: Sequence[Config]) -> None:
+    """Check jobs, then every image and label of their data, before the first of them starts.
+
+    Raises:
+        InputError: as of `precheck`, or too many images or labels cannot be used.
+    """
+    data = [precheck(config) for config in configs]
+    preflight_all(
+        (config if config.resume is None else interrupted(config, config.resume)[0], found)
+        for config, found in zip(configs, data, strict=True)
+    )
+
+
+def preflight_all(jobs: Iterable[tuple[Config, DatasetInfo | None]]) -> None:
+    """Look at each data set of `jobs` once, for all that will read it; what is found is kept.
+
+    Raises:
+        InputError: too many of its images or labels cannot be used.
+    """
+    distinct = {
+        (data.source, config.task, config.max_bad): (config, data)
+        for config, data in jobs
+        if data is not None and (config.probes or not config.dry_run)
+    }
+    for config, data in distinct.values():
+        _preflight(config, data)
+
+
 def _pitfalls(config: Config, data: DatasetInfo | None) -> list[str]:
     """Return what is likely to be a mistake in the schedule of `config`."""
     images = EMBEDDED[config.data].train_images if data is None else data.train_images
-    fraction = config.train.get("fraction", 1.0)
-    fraction = fraction[0] if isinstance(fraction, list) else fraction
-    # Ultralytics takes a whole number above 1 for a number of images.
-    counted = isinstance(fraction, int) and fraction > 1
-    images = min(fraction, images) if counted else max(round(images * fraction), 1)
+    images = images_used(images, config.train)
     defaults = ultralytics_defaults()
     numbers = {name: config.train.get(name, defaults[name]) for name in ("nbs", "warmup_epochs")}
     found = pitfalls(config.schedule(), images, batch=config.batch, **numbers)
@@ -142,13 +170,10 @@ def _large_objects(config: Config, data: DatasetInfo | None) -> list[str]:
 
 
 def _preflight(config: Config, data: DatasetInfo | None) -> list[str]:
-    """Look at every image and label of a user's data; return and print what is to be said."""
+    """Look at every image and label of a user's data; return what is to be said."""
     if data is None:
         return []
-    found = preflight(data, config.task, config.max_bad, cache_root() / "preflight")
-    for remark in (said := sentences(found)):
-        tell(config, f"\nWarning: {remark}")
-    return said
+    return sentences(preflight(data, config.task, config.max_bad, cache_root() / "preflight"))
 
 
 def report_sweep(folder: Path) -> None:

@@ -12,9 +12,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Real
 from typing import Any, Literal
 
-from progressive.checks import as_pair, check_image_size, check_integer, check_number, check_sizes
+from progressive.checks import (
+    as_list,
+    as_pair,
+    check_image_size,
+    check_integer,
+    check_number,
+    check_real,
+    check_sizes,
+)
+from progressive.errors import suggest
 from progressive.lengths import Durations, relative_lengths, stop_epochs
 
 #: Values of the first and the last stage; None for a knob that is left to the host.
@@ -56,10 +66,11 @@ class Knob:
         """Write a value for people."""
         return "-" if value is None else f"{value:{self.format}}"
 
-    def check(self, name: str, value: float | None) -> None:
-        """Raise ValueError, naming `name` and the value, unless a stage can have it."""
-        if value is not None or self.unused is not None:
-            check_number(name, value, self.maximum, below=self.below)
+    def check(self, name: str, value: float | None) -> float | None:
+        """Return `value`; raise ValueError, naming `name`, unless a stage can have it."""
+        if value is None and self.unused is None:
+            return None
+        return check_number(name, value, self.maximum, below=self.below)
 
 
 #: Every knob there is. Whatever shows, records, checks or configures knobs reads this table.
@@ -125,7 +136,8 @@ class TrainingStage:
 class ProgressiveSchedule:
     """Stages that cover every epoch exactly once, with image sizes that never decrease.
 
-    Build one with `linear` or `fixed`; stages given by hand are checked by the same rules.
+    Build one with `linear` or `fixed`. Stages given by hand are checked by the same rules, but that
+    no stride is known and that a strength may fall.
 
     Raises:
         ValueError: on construction, naming the violated field and its value.
@@ -134,15 +146,15 @@ class ProgressiveSchedule:
     stages: tuple[TrainingStage, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stages", tuple(self.stages))
+        given = as_list("stages", self.stages, "stages, each a TrainingStage")
+        checked = tuple(_checked(stage, index) for index, stage in enumerate(given))
+        object.__setattr__(self, "stages", checked)
         if not self.stages:
             raise ValueError("stages=(): a schedule needs at least one stage")
         if self.stages[0].start_epoch != 0:
             raise ValueError(
                 f"start_epoch={self.stages[0].start_epoch}: the first stage starts at 0"
             )
-        for index, stage in enumerate(self.stages):
-            _check_stage(stage, index)
         for before, after in pairwise(self.stages):
             if after.start_epoch != before.stop_epoch:
                 raise ValueError(
@@ -194,11 +206,11 @@ class ProgressiveSchedule:
         Raises:
             ValueError: naming the field and the value.
         """
-        check_integer("epochs", epochs, minimum=1)
-        check_integer("stages", stages, minimum=1)
+        epochs = check_integer("epochs", epochs, minimum=1)
+        stages = check_integer("stages", stages, minimum=1)
         if stages > epochs:
             raise ValueError(f"stages={stages}: must not be above epochs={epochs}")
-        check_integer("stride", stride, minimum=1)
+        stride = check_integer("stride", stride, minimum=1)
         given = {
             "randaugment": randaugment,
             "mixup": mixup,
@@ -209,10 +221,10 @@ class ProgressiveSchedule:
         ranges = {knob: _as_range(knob, given[knob.key]) for knob in KNOBS}
         fractions = [1.0 if stages == 1 else i / (stages - 1) for i in range(stages)]
         if sizes is None:
-            check_image_size(image_size, stride)
-            sizes = [_round_to(_interpolate(image_size, f), stride) for f in fractions]
+            ends = check_image_size(image_size, stride)
+            sizes = [_round_to(_interpolate(ends, f), stride) for f in fractions]
         else:
-            check_sizes(sizes, stages, stride)
+            sizes = check_sizes(sizes, stages, stride)
         weights = relative_lengths(sizes, durations, durations_by)
         stops = stop_epochs(epochs, weights, durations)
         built = []
@@ -240,7 +252,18 @@ class ProgressiveSchedule:
             image_size: in pixels, a multiple of `stride`.
             stride: as for `linear`.
             knobs: a number for any of the pairs that `linear` takes, as in `mixup=0.2`.
+
+        Raises:
+            ValueError: naming the field and the value.
         """
+        known = {knob.key: knob for knob in KNOBS}
+        for key, value in knobs.items():
+            if key not in known:
+                raise ValueError(
+                    f"{key}={value!r}: one stage has no such value; {suggest(key, known)}"
+                )
+            known[key].check(key, value)
+        image_size = check_integer("image_size", image_size, minimum=1)
         return cls.linear(
             epochs=epochs,
             stages=1,
@@ -260,6 +283,7 @@ class ProgressiveSchedule:
         """
         last = self.stages[-1]
         start = last.stop_epoch
+        epochs = check_integer("epochs", epochs, minimum=start + 1)
         more = replace(last, index=last.index + 1, start_epoch=start, stop_epoch=epochs)
         return ProgressiveSchedule((*self.stages, more))
 
@@ -278,13 +302,16 @@ class ProgressiveSchedule:
 
         A host leaves a knob that is not used alone, whatever the model or the trainer has there.
         """
-        knob = {knob.name: knob for knob in KNOBS}[name]
+        knob = next((knob for knob in KNOBS if knob.name == name), None)
+        if knob is None:
+            raise ValueError(
+                f"{name!r}: no such knob; {suggest(str(name), [k.name for k in KNOBS])}"
+            )
         return any(knob.of(stage) != knob.unused for stage in self.stages)
 
     def at(self, epoch: int) -> TrainingStage:
         """Return the stage of `epoch` (counted from 0); raise ValueError outside the schedule."""
-        if not 0 <= epoch < self.epochs:
-            raise ValueError(f"epoch={epoch}: must be in 0..{self.epochs - 1}")
+        epoch = check_integer("epoch", epoch, minimum=0, maximum=self.epochs - 1)
         return self.stages[bisect_right([stage.stop_epoch for stage in self.stages], epoch)]
 
     def spent(self, epoch: float) -> float:
@@ -293,6 +320,7 @@ class ProgressiveSchedule:
         Args:
             epoch: counted from 0; a fraction of it counts as such, and past the end is 1.
         """
+        epoch = check_real("epoch", epoch)
         pixels = [
             max(0.0, min(epoch, stage.stop_epoch) - stage.start_epoch) * stage.image_size**2
             for stage in self.stages
@@ -310,34 +338,42 @@ class ProgressiveSchedule:
             epoch: counted from 0, with a fraction or without.
             final: the factor at the end.
         """
-        return 1 - (1 - final) * self.spent(epoch)
+        return 1 - (1 - check_real("final", final)) * self.spent(epoch)
 
 
-def _check_stage(stage: TrainingStage, index: int) -> None:
+def _checked(stage: TrainingStage, index: int) -> TrainingStage:
+    """Return a stage with plain numbers; raise ValueError unless it is one for this position."""
+    if not isinstance(stage, TrainingStage):
+        raise ValueError(f"stages[{index}]={stage!r}: must be a TrainingStage")
     if stage.index != index:
         raise ValueError(
             f"index={stage.index}: the stage at position {index} must have it as index"
         )
+    least = {"index": 0, "start_epoch": 0, "stop_epoch": 0, "image_size": 1}
+    whole = {
+        name: check_integer(name, getattr(stage, name), minimum=minimum)
+        for name, minimum in least.items()
+    }
     if stage.epochs < 1:
         raise ValueError(f"stop_epoch={stage.stop_epoch}: stage {index} has no epoch")
-    if stage.image_size < 1:
-        raise ValueError(f"image_size={stage.image_size}: must be at least 1 pixel")
-    for knob in KNOBS:
-        knob.check(knob.name, knob.of(stage))
+    knobs: dict[str, Any] = {knob.name: knob.check(knob.name, knob.of(stage)) for knob in KNOBS}
+    return replace(stage, **whole, **knobs)
 
 
 def _as_range(knob: Knob, value: Range | float) -> Range:
     """Return `value` as a checked pair."""
-    if knob.constant and isinstance(value, (int, float)):
+    if knob.constant and isinstance(value, Real):
         value = (value, value)
-    low, high = as_pair(knob.key, value)  # type: ignore[arg-type]
+    low, high = as_pair(knob.key, value)
     if low is None and high is None and knob.unused is None:
         return None, None
-    for end, number in (("min", low), ("max", high)):
+    low, high = (
         check_number(f"{knob.key} {end}", number, knob.maximum, below=knob.below)
+        for end, number in (("min", low), ("max", high))
+    )
     if low > high:
         raise ValueError(f"{knob.key} min={low:g}: must not be above max={high:g}")
-    return float(low), float(high)
+    return low, high
 
 
 def _strength(pair: Range, fraction: float) -> float | None:

@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "safe_loading": {"safe_loading.pickles", "safe_loading.arrays"},
     "machine": set(),
     "checks": set(),
-    "lengths": set(),
+    "lengths": {"checks"},
     "signals": set(),
     "schedule": {"checks", "lengths"},
     "cost": {"schedule"},

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from survival.data import write_boxes
 
 from progressive.compare import compare
 from progressive.errors import InputError
@@ -51,6 +52,19 @@ def test_an_automatic_optimizer_is_pinned_for_all_of_ours(tiny_data, capsys):
     assert "stock is left to optimizer=auto, which will take MuSGD" in lines[5]
 
 
+@pytest.mark.parametrize(("fraction", "optimizer"), [("1.0", "MuSGD"), ("0.5", "AdamW")])
+def test_the_steps_are_those_of_the_images_that_are_used(tiny_data, capsys, fraction, optimizer):
+    # 12 images are two nominal batches of 6, and half of them are one: 6,000 epochs are 12,000
+    # steps or 6,000, and MuSGD begins above 10,000.
+    lines = planned(
+        capsys,
+        *(f"data={tiny_data}", "train.optimizer=auto", "train.nbs=6", "epochs=6000"),
+        *("arms=[fixed,stock]", "seeds=[0]", f"train.fraction={fraction}"),
+    )
+    assert f"train.optimizer={optimizer} " in lines[3]
+    assert f"which will take {optimizer} with" in lines[4]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,6 +87,18 @@ def test_a_mistake_is_found_before_anything_starts(
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert not any(tmp_path.iterdir())
+
+
+def test_bad_labels_are_found_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_boxes(tmp_path / "data")
+    for label in data.parent.glob("labels/train/*.txt"):
+        label.write_text("7 .5 .5 .5 .5\n")
+    asked = [*SMALL, f"data={data}", "arms=[fixed,progressive]", "seeds=[0]"]
+    assert compare([*asked, "dry_run=true"]) is None
+    with pytest.raises(InputError, match="12 of 12 images cannot be used"):
+        compare(asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_folder_of_something_else_is_refused(tiny_data, tmp_path):
@@ -107,7 +133,10 @@ def test_the_command_line_answers_in_one_line(tmp_path):
 def test_a_real_comparison(tiny_data, tmp_path):
     arguments = command(
         *(*SMALL, f"data={tiny_data}", "output=out", "seeds=[3]"),
-        *("arms=[stock,fixed,multi_scale]", "+arm.mine=[durations=[1,1],size.min=64]"),
+        *(
+            "arms=[stock,fixed,multi_scale]",
+            "+arm.mine=[durations=[1,1],size.min=64]",
+        ),
     )
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -140,4 +169,5 @@ def test_a_real_comparison(tiny_data, tmp_path):
     (tmp_path / "out" / "fixed" / "seed3" / "epochs.csv").write_text("epoch,")
     cut = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (cut.returncode, cut.stderr.count("\n")) == (2, 1)
-    assert "repeat the run" in cut.stderr
+    assert f"delete {tmp_path / 'out' / 'fixed' / 'seed3'} to repeat the run" in cut.stderr
+    assert "was there already" not in cut.stdout  # found by the check

@@ -128,7 +128,7 @@ def test_an_extended_run_is_extended_again(finished):
     once, _ = settings_of(compose_config([f"resume={finished}", "epochs=20"]), str(finished))
     (finished / "config.yaml").write_text(to_yaml(once))
     config, _ = settings_of(compose_config([f"resume={finished}", "epochs=30"]), str(finished))
-    assert [stage.stop_epoch for stage in config.schedule().stages] == [4, 7, 20, 30]
+    assert [stage.stop_epoch for stage in config.schedule().stages] == [5, 7, 20, 30]
 
 
 @pytest.mark.parametrize(

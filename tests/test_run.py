@@ -12,6 +12,7 @@ import time
 
 import pytest
 import yaml
+from survival.data import write_boxes
 
 #: A detector and sizes that train in seconds.
 SMALL = (
@@ -84,6 +85,20 @@ def test_hydra_gets_the_objective_and_says_where(tiny_data, tmp_path):
     summary = json.loads((tmp_path / "my" / "run" / "summary.json").read_text())
     assert f"objective: {summary['metrics']['mAP50_95']}\n" in done.stdout
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [("-m", "seed=0,1"), ("probe=true",), ("budget.minutes=1",)])
+def test_bad_labels_are_found_before_anything_else(tmp_path, arguments):
+    data = write_boxes(tmp_path / "data")
+    for label in data.parent.glob("labels/train/*.txt"):
+        label.write_text("7 .5 .5 .5 .5\n")
+    done = subprocess.run(
+        command(f"data={data}", *arguments), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "12 of 12 images cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 @pytest.mark.slow

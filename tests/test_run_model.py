@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ultralytics import YOLO
 
+from progressive.compare import compare
 from progressive.config.command_line import compose_config
 from progressive.config.model import to_yaml
 from progressive.errors import ConfigError, InputError
@@ -162,6 +163,18 @@ def test_a_probe_a_sweep_and_a_comparison_take_it_too(tmp_path):
     said("compare", "model=mine.pt", *compared)
     found = [yaml.safe_load(p.read_text()) for p in Path("comparison").glob("*/seed0/config.yaml")]
     assert [Path(each["model"]).name for each in found] == ["mine.pt"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "metric"), [("segment", "mask_map50_95"), ("semantic", "miou")])
+def test_models_of_other_tasks_are_compared(task, metric, tmp_path):
+    YOLO(f"{TASKS[task]}.yaml").save("mine.pt")
+    source = data(tmp_path / "data", task)
+    arms = ("arms=[stock,progressive]", "seeds=[0]", "output=comparison")
+    found = compare([*SMALL, "model=mine.pt", f"data={source}", *arms])
+    assert found["metric"] == metric
+    assert all(len(arm[metric]) == 1 for arm in found["arms"].values())
+    assert (tmp_path / "comparison" / "report.html").is_file()
 
 
 REFUSED = [

@@ -1,6 +1,8 @@
 import dataclasses
+import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,9 +181,89 @@ def test_stages_given_by_hand_are_checked_too():
         ((first, dataclasses.replace(second, index=2)), "index=2"),
         ((dataclasses.replace(first, stop_epoch=0),), "has no epoch"),
         ((dataclasses.replace(first, dropout_rate=1.0),), "dropout_rate=1.0"),
+        ((dataclasses.replace(first, mixup=math.nan),), "mixup=nan: must be a number"),
+        ((dataclasses.replace(first, mixup=None),), "mixup=None: must be a number"),
+        ((dataclasses.replace(first, image_size=32.5),), "image_size=32.5: must be an integer"),
+        ((dataclasses.replace(first, stop_epoch="2"),), "stop_epoch='2': must be an integer"),
+        ((dataclasses.replace(first, start_epoch=None),), "start_epoch=None: must be an integer"),
+        ((dataclasses.replace(first, stop_epoch=True),), "stop_epoch=True: must be an integer"),
+        ((None,), r"stages\[0\]=None: must be a TrainingStage"),
+        (None, "stages=None: must be stages, each a TrainingStage"),
+        ({first}, "must be stages, each a TrainingStage"),
     ]:
         with pytest.raises(ValueError, match=message):
             ProgressiveSchedule(broken)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        *((({**GOOD, "epochs": v}), f"epochs={v!r}: must be an integer") for v in ("8", None, {8})),
+        ({**GOOD, "image_size": None}, "image_size=None: must be a pair (min, max)"),
+        ({**GOOD, "image_size": {64, 128}}, "image_size={64, 128}: must be a pair"),
+        ({**GOOD, "image_size": (64.0, 128)}, "image_size min=64.0: must be an integer"),
+        ({**GOOD, "mixup": None}, "mixup=None: must be a pair (min, max)"),
+        ({**GOOD, "mixup": (0, math.nan)}, "mixup max=nan: must be a number in [0, 1]"),
+        ({**GOOD, "drop_path": "0.1"}, "drop_path='0.1': must be a pair"),
+        ({**GOOD, "sizes": 64}, "sizes=64: must be a list of one size per stage"),
+        ({**GOOD, "sizes": {64, 96}}, "sizes={64, 96}: must be a list of one size per stage"),
+        ({**GOOD, "sizes": [64, 64, 96, "128"]}, "sizes='128': must be an integer"),
+        (
+            {**GOOD, "durations": 1},
+            "durations=1: must be 'falling', or a list of one weight per stage",
+        ),
+        (
+            {**GOOD, "durations": {1, 2}},
+            "durations={1, 2}: must be 'falling', or a list of one weight",
+        ),
+        ({**GOOD, "durations": [1, 1, 1, "1"]}, "every weight must be a positive number"),
+    ],
+)
+def test_values_of_another_type_are_named(build, message):
+    with pytest.raises(ValueError, match=f"^.*{re.escape(message)}"):
+        ProgressiveSchedule.linear(**build)
+
+
+def test_numbers_of_numpy_are_plain_ones_afterwards():
+    schedule = ProgressiveSchedule.linear(
+        **{name: np.int64(GOOD[name]) for name in ("epochs", "stages")},
+        image_size=np.array([64, 128]),
+        mixup=(np.float32(0.0), np.float32(0.5)),
+        drop_path=np.float64(0.1),
+        durations=np.array([1, 1, 1, 1]),
+    )
+    assert schedule == ProgressiveSchedule.linear(**GOOD, mixup=(0.0, 0.5), drop_path=0.1)
+    by_hand = ProgressiveSchedule([TrainingStage(0, 0, np.int64(2), np.int32(64), 0, 0.5, 0, 0)])
+    for stage in (*schedule.stages, *by_hand.stages):
+        kinds = {type(value) for value in dataclasses.asdict(stage).values()}
+        assert kinds == {int, float, type(None)}
+
+
+def test_one_stage_answers_in_its_own_terms():
+    for change, message in [
+        ({"durations": [1]}, "durations=[1]: one stage has no such value; must be one of"),
+        ({"mixup": (0, 1)}, "mixup=(0, 1): must be a number in [0, 1]"),
+        ({"image_size": "64"}, "image_size='64': must be an integer"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            ProgressiveSchedule.fixed(**{"epochs": 2, "image_size": 64, **change})
+
+
+def test_questions_of_another_type_are_named():
+    schedule = ProgressiveSchedule.linear(**GOOD)
+    for ask, message in [
+        (lambda: schedule.extended("9"), "epochs='9': must be an integer at least 9"),
+        (lambda: schedule.extended(8), "epochs=8: must be at least 9"),
+        (lambda: schedule.at(None), "epoch=None: must be an integer in 0..7"),
+        (lambda: schedule.at(True), "epoch=True: must be an integer in 0..7"),
+        (lambda: schedule.lr_factor("1"), "epoch='1': must be a number"),
+        (lambda: schedule.lr_factor(math.nan), "epoch=nan: must be a number"),
+        (lambda: schedule.lr_factor(1, final=None), "final=None: must be a number"),
+        (lambda: schedule.uses("mixupp"), "'mixupp': no such knob; did you mean mixup?"),
+        (lambda: schedule.uses(["mixup"]), "['mixup']: no such knob; "),
+    ]:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            ask()
 
 
 @st.composite

@@ -15,7 +15,7 @@ class Point:
 
     Attributes:
         seconds: since training began, validations included, to the end of the epoch.
-        score: mAP50-95, or accuracy for a classifier.
+        score: the one that decides, as mAP50-95 of a detector.
         epoch: how many epochs were trained then.
     """
 

@@ -47,7 +47,7 @@ def outcome(
         seeds: of their runs.
         baseline: what the others are compared with.
         margin: by which a score may fall short and still count as no worse.
-        task: 'detect' or 'classify'.
+        task: of the models, a key of `SCORES`.
     """
     metric = next(iter(SCORES[task].values()))
     arms = {name: _numbers(arm, task) for name, arm in trained.items()}

@@ -14,10 +14,17 @@ from progressive.comparison.curves import Point
 from progressive.errors import InputError
 from progressive.runs.records import EPOCHS, SUMMARY, EpochRecord, read_epochs
 
-#: Scores by task as the records name them, and as `compare.json` does; the first one decides.
+_BOXES = {"mAP50_95": "map50_95", "mAP50": "map50"}
+
+#: Scores by task as the records name them, and as `compare.json` does; the first one decides. It is
+#: the one that the report judges a run by.
 SCORES = {
-    "detect": {"mAP50_95": "map50_95", "mAP50": "map50"},
+    "detect": _BOXES,
+    "obb": _BOXES,
+    "segment": {"mask_mAP50_95": "mask_map50_95", "mask_mAP50": "mask_map50", **_BOXES},
+    "pose": {"pose_mAP50_95": "pose_map50_95", "pose_mAP50": "pose_map50", **_BOXES},
     "classify": {"accuracy_top1": "accuracy"},
+    "semantic": {"mIoU": "miou"},
 }
 
 
@@ -52,7 +59,7 @@ def read_result(folder: Path, task: str, pixel_factor: float = 1.0) -> Result:
 
     Args:
         folder: of the run.
-        task: 'detect' or 'classify'.
+        task: of the models, a key of `SCORES`.
         pixel_factor: pixels of a mean batch over those of the recorded size.
 
     Raises:
@@ -65,13 +72,13 @@ def read_result(folder: Path, task: str, pixel_factor: float = 1.0) -> Result:
         seconds = {key: float(summary["seconds"][key]) for key in ("train", "validation", "total")}
         best = {ours: float(summary["metrics"][name]) for name, ours in names.items()}
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{folder / SUMMARY}: lacks scores or seconds; repeat the run") from None
+        raise _damaged(folder / SUMMARY, "lacks scores or seconds") from None
     if not all(map(math.isfinite, (*seconds.values(), *best.values()))) or seconds["total"] <= 0:
-        raise InputError(f"{folder / SUMMARY}: has scores or seconds of no use; repeat the run")
+        raise _damaged(folder / SUMMARY, "has scores or seconds of no use")
     scores = [{name: epoch.metrics.get(name) for name in names} for epoch in epochs]
     last = {names[name]: value for name, value in scores[-1].items() if value is not None}
     if len(last) < len(names):
-        raise InputError(f"{folder / EPOCHS}: the last epoch has no score; repeat the run")
+        raise _damaged(folder / EPOCHS, "the last epoch has no score")
     deciding = next(iter(names))
     spent = accumulate(epoch.train_seconds + epoch.validation_seconds for epoch in epochs)
     curve = [
@@ -100,9 +107,9 @@ def _summary(folder: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{folder}: is no finished run; it has no {SUMMARY}") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read, so the run is to be repeated: {error}") from None
+        raise _damaged(path, f"cannot be read ({error})") from None
     if not isinstance(found, Mapping):
-        raise InputError(f"{path}: must be a mapping; repeat the run")
+        raise _damaged(path, "must be a mapping")
     return found
 
 
@@ -111,10 +118,11 @@ def _epochs(folder: Path, summary: Mapping[str, Any]) -> list[EpochRecord]:
     try:
         epochs = read_epochs(folder)
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: is cut off or damaged; repeat the run") from None
+        raise _damaged(path, "is cut off or damaged") from None
     if not epochs or len(epochs) != summary.get("epochs"):
-        raise InputError(
-            f"{path}: has {len(epochs)} epochs and {SUMMARY} {summary.get('epochs')}; "
-            "repeat the run"
-        )
+        raise _damaged(path, f"has {len(epochs)} epochs and {SUMMARY} {summary.get('epochs')}")
     return epochs
+
+
+def _damaged(path: Path, problem: str) -> InputError:
+    return InputError(f"{path}: {problem}; delete {path.parent} to repeat the run")

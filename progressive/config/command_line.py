@@ -23,6 +23,9 @@ from progressive.config.model import Config
 from progressive.config.options import conf_dir, register, respelled
 from progressive.errors import ConfigError, InputError, suggest, why_not_written
 
+#: How Hydra warns of a folder of `hydra.searchpath` that is not there.
+NO_FOLDER = "provider=.* is not available"
+
 
 def run_with_hydra(job: Callable[[Config], float | None]) -> None:
     """Let Hydra read the command line, and call `job` with each configuration it asks for.
@@ -33,7 +36,7 @@ def run_with_hydra(job: Callable[[Config], float | None]) -> None:
     """
     # Hydra prints tracebacks and exits with 1 unless told to let exceptions through.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    warnings.filterwarnings("error", "provider=.* is not available", UserWarning)
+    warnings.filterwarnings("error", NO_FOLDER, UserWarning)
 
     def task(composed: DictConfig) -> float | None:
         with one_line():
@@ -64,7 +67,11 @@ def compose_config(overrides: Sequence[str] = ()) -> Config:
     register(overrides)
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with (
+            warnings.catch_warnings(),
+            initialize_config_dir(str(conf_dir()), version_base="1.3"),
+        ):
+            warnings.filterwarnings("error", NO_FOLDER, UserWarning)
             composed = compose("config", overrides=overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(composed)
             return to_config(composed, composed.hydra)

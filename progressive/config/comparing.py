@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field
 
@@ -189,12 +190,20 @@ def _compose(own: Sequence[str]) -> tuple[Comparison, Mapping[str, Any]]:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            for override in OverridesParser.create().parse_overrides(arguments):
+                if override.is_sweep_override():
+                    raise ConfigError(f"{override.input_line}: {_no_sweep(override.key_or_group)}")
             composed = compose("compare", overrides=arguments)
         raw: Any = OmegaConf.to_container(composed)
     except MISTAKES as error:
         raise ConfigError(said(error)) from None
     arms = raw.pop("arm")
     return checked(Comparison, raw), arms
+
+
+def _no_sweep(key: str) -> str:
+    examples = {"seeds": "seeds=[0,1,2]", "arms": "arms=[fixed,progressive]"}
+    return f"must be a list, as {examples[key]}" if key in examples else "must be one value"
 
 
 def _check(comparison: Comparison, arms: Mapping[str, Any]) -> Comparison:

@@ -22,6 +22,9 @@ Model = TypeVar("Model", bound=BaseModel)
 #: Pydantic's complaints about a key that a model does not have.
 UNKNOWN = ("extra_forbidden", "invalid_key")
 
+#: Marks a field that is no key, but a record that a run keeps among its settings.
+RECORD: dict[str, Any] = {"record": True}
+
 #: What pydantic calls the ends of an interval.
 BOUNDS = ("ge", "gt", "le", "lt")
 
@@ -52,6 +55,8 @@ def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the field of every key by its dotted name, in the order of the model."""
     found = {}
     for name, field in _fields(model).items():
+        if field.json_schema_extra == RECORD:
+            continue
         section = _section(field)
         inner = keys(section) if section else {}
         found.update({f"{name}.{key}": value for key, value in inner.items()} or {name: field})

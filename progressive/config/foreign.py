@@ -30,7 +30,7 @@ TRUSTED = "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE"
 SHIPPED = {
     "hydra.callbacks.check_first._target_": {"progressive.config.jobs.CheckFirst"},
     "hydra.callbacks.check_first.precheck._target_": {"hydra.utils.get_method"},
-    "hydra.callbacks.check_first.precheck.path": {"progressive.run.precheck"},
+    "hydra.callbacks.check_first.precheck.path": {"progressive.run.precheck_all"},
     "hydra.callbacks.check_first.report._target_": {"hydra.utils.get_method"},
     "hydra.callbacks.check_first.report.path": {"progressive.run.report_sweep"},
 }

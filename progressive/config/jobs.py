@@ -6,15 +6,16 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -42,6 +43,8 @@ def to_config(composed: DictConfig, hydra: Any) -> Config:
     """
     refuse_targets(hydra)
     names = [str(name) for name in composed if name != "hydra"]
+    if composed.get("extended"):
+        raise ConfigError("extended: is kept by resume; write resume=FOLDER epochs=EPOCHS")
     given = _names(hydra.overrides.task)
     if composed.get("resume") is not None:
         _check_resume(given, str(composed.resume), hydra.run.dir)
@@ -87,14 +90,14 @@ class CheckFirst(Callback):
     """Check a run, or every job of a sweep, before Hydra makes a folder or starts a job.
 
     Args:
-        precheck: what else to check of a configuration; raises InputError.
+        precheck: what else to check of the configurations; raises InputError.
         report: what to do with the folder of a sweep that has ended.
         show: arguments of Hydra's `show_cfg`, to print every job of a sweep instead of running it.
     """
 
     def __init__(
         self,
-        precheck: Callable[[Config], None],
+        precheck: Callable[[Sequence[Config]], None],
         report: Callable[[Path], None],
         show: Mapping[str, Any] | None = None,
     ) -> None:
@@ -111,7 +114,7 @@ class CheckFirst(Callback):
                 with read_write(hydra), open_dict(config):
                     config.output, hydra.run.dir = checked.output, "."
             else:
-                self._precheck(checked)
+                self._precheck([checked])
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Check the jobs of a sweep; only those of Hydra's own sweeper are known ahead."""
@@ -124,8 +127,7 @@ class CheckFirst(Callback):
                 _show(config, jobs, self.show)
                 raise SystemExit
             checked = [_checked(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
-            for job in checked:
-                self._precheck(job)
+            self._precheck(checked)
             folders = [job.output for job in checked if job.resume is None]
             if len(set(folders)) < len(folders):
                 raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
@@ -136,9 +138,9 @@ class CheckFirst(Callback):
         with redirect_stdout(sys.stderr) if config.log == "json" else nullcontext():
             self.report(folder)
 
-    def _precheck(self, config: Config) -> None:
+    def _precheck(self, jobs: Sequence[Config]) -> None:
         try:
-            self.precheck(config)
+            self.precheck(jobs)
         except InputError as error:
             fail(error)
         except ValueError as error:  # a defect of ours, not a mistake in the input
@@ -202,8 +204,24 @@ def _jobs(config: DictConfig) -> list[list[str]]:
     swept = [f"{name}={value}" for name, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides([*swept, *_written(config.hydra.overrides.task)])
+    for override in overrides:
+        if override.is_discrete_sweep() and not [*override.sweep_string_iterator()]:
+            _refuse_nothing(override)
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return jobs
+
+
+def _refuse_nothing(override: Override) -> NoReturn:
+    """Raise ConfigError for a sweep over no value, of which Hydra makes no job without a word."""
+    name = override.key_or_group
+    if not isinstance(override.value(), Glob):
+        hint = "has no value"
+    elif name in GROUPS:
+        hint = f"no option of {name} is called so; --help lists them"
+    else:
+        files = "FILE" if name == "model" else "VALUE"
+        hint = f"glob finds options of a group, and {name} is none; write {name}={files},{files}"
+    raise ConfigError(f"{override.input_line}: {hint}")
 
 
 def _composed(config: DictConfig, jobs: list[list[str]]) -> Iterator[DictConfig]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, create_model, model_validator
 
-from progressive.config.complaints import checked
+from progressive.config.complaints import RECORD, checked
 from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
 from progressive.config.train_arguments import check_train_arguments
 from progressive.config.values import Cache, Device, Durations, Resume, Text, TrackerNames, ends
@@ -162,10 +162,9 @@ class Config(Strengths):
         description="Run folder to continue after an interruption, or true for the newest under "
         "runs/. With a higher epochs=, a finished run is extended.",
     )
+    #: Epochs after which the run had ended before resume extended it.
     extended: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (),
-        strict=False,
-        description="Epochs after which the run had ended before resume extended it; set for you.",
+        (), strict=False, json_schema_extra=RECORD
     )
     save_minutes: float | None = Field(
         10,

@@ -72,7 +72,7 @@ def check_dataset(path: str | Path, task: str = "detect") -> DatasetInfo:
         channels = _channels(file, data.get("channels", 3))
         root = dataset_root(file, data)
         if task == "pose":
-            _check_keypoints(file, data.get("kpt_shape"))
+            _check_keypoints(file, data.get("kpt_shape"), data.get("flip_idx", []))
         labels = _labels(data, task)
         train, val = (_count_split(file, data, root, field, labels) for field in ("train", "val"))
         test: list[str] = []
@@ -224,12 +224,20 @@ def _name_list(file: Path, names: object) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _check_keypoints(file: Path, shape: object) -> None:
-    """Raise DatasetError unless this is a number of keypoints and 2 or 3 values for each."""
+def _check_keypoints(file: Path, shape: object, flipped: object) -> None:
+    """Check the number of keypoints, and which of them each is in a mirrored image."""
     right = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
     if not right or shape[0] < 1 or shape[1] not in (2, 3):  # type: ignore[index]
         problem = f"{shown(shape)} must be [keypoints, 2 or 3] for task=pose"
         raise complaint(file, "kpt_shape", problem)
+    count = shape[0]  # type: ignore[index]
+    whole = isinstance(flipped, list) and all(type(index) is int for index in flipped)
+    if flipped != [] and not (whole and sorted(flipped) == list(range(count))):  # type: ignore[call-overload]
+        problem = (
+            f"{shown(flipped)} must name each of the {count} keypoints of kpt_shape once, as "
+            f"{shown(list(range(count)))} where a mirrored image changes none; or leave it out"
+        )
+        raise complaint(file, "flip_idx", problem)
 
 
 def _count_split(

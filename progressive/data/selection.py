@@ -1,4 +1,4 @@
-"""Check what the settings choose out of a data set: classes, and the split for validation."""
+"""What the settings choose out of a data set: classes, images, and the split for validation."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def check_selection(
     split = str(arguments.get("split", "val")).lower()
     if split == "test" and not _has_test(task, info):
         raise DatasetError(f"train.split={split}: the data set has no such split; use val or train")
+
+
+def images_used(images: int, arguments: Mapping[str, Any]) -> int:
+    """Return how many of the training images `fraction` among Ultralytics' arguments leaves.
+
+    Args:
+        images: of the data set.
+        arguments: by name; others are ignored.
+    """
+    fraction = arguments.get("fraction", 1.0)
+    fraction = fraction[0] if isinstance(fraction, list) else fraction
+    # Ultralytics takes a whole number above 1 for a number of images.
+    counted = isinstance(fraction, int) and fraction > 1
+    return min(fraction, images) if counted else max(round(images * fraction), 1)
 
 
 def _has_test(task: str, info: DatasetInfo | None) -> bool:

@@ -42,8 +42,8 @@ def assemble(
         InputError: `classes` is 0, the names are not numbered from 0, or there is no channel.
     """
     names = class_names(classes)
-    if channels < 1:
-        raise InputError(f"channels={channels}: must be at least 1")
+    if type(channels) is not int or channels < 1:
+        raise InputError(f"channels={channels!r}: must be a whole number of at least 1")
     with (
         TemporaryDirectory() as folder,
         # Models are built on the CPU. PyTorch's random state is restored afterwards.

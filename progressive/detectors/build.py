@@ -12,6 +12,7 @@ from progressive.detectors.graft import graft
 from progressive.detectors.layers import layer_channels
 from progressive.detectors.published import initial_weights
 from progressive.detectors.weights import load_weights
+from progressive.errors import InputError
 
 
 def build_detector(
@@ -59,6 +60,9 @@ def build_detector(
             of a backbone.
         WeightsError: the weights are not available, cannot be read or do not fit.
     """
+    for part, given in (("head", head), ("backbone", backbone)):
+        if not isinstance(given, str):
+            raise InputError(f"{part}={given!r}: must be a name of the catalog")
     check_head(head, scale)
     spec = backbone_spec(backbone)
     layer = spec.layer(width, depth, variant)

@@ -207,7 +207,7 @@ def backbone_spec(name: str) -> BackboneSpec | DesignSpec:
 def check_fractions(width: float, depth: float) -> None:
     """Raise InputError unless both fractions of a backbone are in (0, 1]."""
     for name, fraction in (("width", width), ("depth", depth)):
-        if not 0 < fraction <= 1:
+        if not isinstance(fraction, int | float) or not 0 < fraction <= 1:
             raise InputError(f"{name}={fraction}: must be in (0, 1]")
 
 

@@ -37,6 +37,7 @@ from progressive.errors import InputError
 from progressive.hosts.shared.clock import EpochClock
 from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
+from progressive.hosts.shared.samples import kind, must_be
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ class ProgressiveCallback(_Callback):
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        must_be("schedule", schedule, ProgressiveSchedule)
         self.schedule = schedule
         self.stage: TrainingStage | None = None
         self._clock, self._batches = EpochClock(schedule), 0
@@ -260,6 +260,9 @@ class ProgressiveDataModule(_LightningDataModule):
         make_loader: returns a new loader of the training set, whose images have
             `stage.image_size` and are augmented as the stage says.
         val_loader: validation at the schedule's final size, in every stage.
+
+    Raises:
+        InputError: `make_loader` is no function; later, it returns no loader.
     """
 
     def __init__(
@@ -268,6 +271,8 @@ class ProgressiveDataModule(_LightningDataModule):
         val_loader: Iterable[Any] | None = None,
     ) -> None:
         super().__init__()
+        if not callable(make_loader):
+            raise InputError(f"make_loader={kind(make_loader)}: must be a function of a stage")
         self.make_loader = make_loader
         self.val_loader = val_loader
         self.stage: TrainingStage | None = None
@@ -282,7 +287,9 @@ class ProgressiveDataModule(_LightningDataModule):
             raise InputError(
                 "ProgressiveDataModule: give the trainer a ProgressiveCallback as well"
             )
-        return self.make_loader(self.stage)
+        if (loader := self.make_loader(self.stage)) is None:
+            raise InputError("make_loader: returned None; it must return a loader")
+        return loader
 
     def val_dataloader(self) -> Iterable[Any]:
         """Return the validation loader, always the same."""

@@ -39,7 +39,7 @@ from progressive.hosts.shared.detection import DETECTION_MIXUP_BETA, randaugment
 from progressive.hosts.shared.patience import patience_count
 from progressive.hosts.shared.rates import apply_schedule
 from progressive.hosts.shared.samplers import ProgressiveSampler, refuse_subset
-from progressive.hosts.shared.samples import as_image, cut_boxes, kind
+from progressive.hosts.shared.samples import as_classes, as_image, cut_boxes, kind, must_be
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 
@@ -59,8 +59,7 @@ class ProgressiveCallback(TrainerCallback):
     """
 
     def __init__(self, schedule: ProgressiveSchedule) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        must_be("schedule", schedule, ProgressiveSchedule)
         self.schedule = schedule
         # Weak: in a cycle, the loaders' workers would be left to the garbage collector, which stops
         # them in an order that costs a timeout of 5 s each.
@@ -75,6 +74,7 @@ class ProgressiveCallback(TrainerCallback):
         Raises:
             InputError: the trainer has one already, or samples in a way that has no stages.
         """
+        must_be("trainer", trainer, Trainer)
         # Its sampler is made, and reads samples, before training begins.
         strategy = getattr(trainer.args, "train_sampling_strategy", "random")
         if strategy in ("group_by_length", "batch_rebalance"):
@@ -214,8 +214,8 @@ class DetectionDataset(Dataset[dict[str, Any]]):
 
     Args:
         samples: `samples[i]` is an image, uint8 RGB (H, W, 3); its boxes, (N, 4) with x_min,
-            y_min, x_max, y_max in pixels; and their classes, integers (N,): arrays, tensors or
-            lists. Boxes are cut to the image, and those of which nothing is left are dropped.
+            y_min, x_max, y_max in pixels; and their classes, integers from 0 (N,): arrays, tensors
+            or lists. Boxes are cut to the image, and those of which nothing is left are dropped.
         image_processor: of an object detection model. Its size is the final one and must be
             square, `{"height": 640, "width": 640}`, so that images of a batch can be stacked.
         train: follow the stages; False means the final size and no augmentation, as evaluation
@@ -288,14 +288,13 @@ class DetectionDataset(Dataset[dict[str, Any]]):
             )
         image, boxes, labels = sample
         try:
-            pixels = as_image(image)
+            pixels = as_image(image.cpu().numpy() if isinstance(image, Tensor) else image)
             if pixels.shape[2:] != (3,):
-                raise InputError(f"image: must be RGB, (H, W, 3), got {kind(pixels)}")
+                raise InputError(f"image: must be RGB, (H, W, 3), got {kind(image)}")
             boxes, labels, _ = cut_boxes(boxes, labels, *pixels.shape[:2])
-            return pixels, boxes, [int(label) for label in labels]
-        except (TypeError, ValueError) as error:
-            said = error if isinstance(error, InputError) else "classes must be whole numbers"
-            raise InputError(f"samples[{index}]: {said}") from None
+            return pixels, boxes, as_classes(labels)
+        except InputError as error:
+            raise InputError(f"samples[{index}]: {error}") from None
 
 
 def collate_detection(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

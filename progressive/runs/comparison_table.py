@@ -10,9 +10,14 @@ from progressive.runs.report import METRICS, duration
 
 #: What people call the scores of `compare.json`.
 LABELS = {
+    "mask_map50_95": METRICS["mask_mAP50_95"],
+    "mask_map50": METRICS["mask_mAP50"],
+    "pose_map50_95": METRICS["pose_mAP50_95"],
+    "pose_map50": METRICS["pose_mAP50"],
     "map50_95": METRICS["mAP50_95"],
     "map50": METRICS["mAP50"],
     "accuracy": METRICS["accuracy_top1"],
+    "miou": METRICS["mIoU"],
 }
 
 

@@ -3,8 +3,11 @@ import json
 import pytest
 
 from progressive.comparison.curves import Point
-from progressive.comparison.results import read_result
+from progressive.comparison.results import SCORES, read_result
 from progressive.errors import InputError
+from progressive.runs.comparison_table import LABELS
+from progressive.runs.load import PRIMARY
+from progressive.runs.report import METRICS
 
 
 def test_numbers_of_a_run(write_run):
@@ -20,15 +23,35 @@ def test_random_sizes_count_with_their_mean(write_run):
     assert read_result(write_run("run", [0.1]), "detect", 1.5).pixels == 150_000
 
 
-def test_a_classifier_has_an_accuracy(tmp_path):
+#: What the records of each task hold, as `progressive.run` writes them, and what decides.
+RECORDED = {
+    "detect": (["mAP50", "mAP50_95"], "map50_95"),
+    "obb": (["mAP50", "mAP50_95"], "map50_95"),
+    "segment": (["mAP50", "mAP50_95", "mask_mAP50", "mask_mAP50_95"], "mask_map50_95"),
+    "pose": (["mAP50", "mAP50_95", "pose_mAP50", "pose_mAP50_95"], "pose_map50_95"),
+    "classify": (["accuracy_top1"], "accuracy"),
+    "semantic": (["mIoU"], "miou"),
+}
+
+
+@pytest.mark.parametrize("task", RECORDED)
+def test_every_task_has_its_scores(tmp_path, task):
+    names, deciding = RECORDED[task]
+    scores = {name: number / 8 for number, name in enumerate(names, start=1)}
     (tmp_path / "epochs.csv").write_text(
-        "epoch,stage,image_size,images,train_seconds,validation_seconds,accuracy_top1\n"
-        "0,0,64,10,1.0,0.5,0.75\n"
+        f"epoch,stage,image_size,images,train_seconds,validation_seconds,{','.join(names)}\n"
+        f"0,0,64,10,1.0,0.5,{','.join(map(str, scores.values()))}\n"
     )
     seconds = {"train": 1.0, "validation": 0.5, "total": 2.0}
-    summary = {"metrics": {"accuracy_top1": 0.75}, "seconds": seconds, "epochs": 1}
+    summary = {"metrics": scores, "seconds": seconds, "epochs": 1}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    assert read_result(tmp_path, "classify").last == {"accuracy": 0.75}
+    found = read_result(tmp_path, task)
+    assert next(iter(found.last)) == deciding
+    assert {LABELS[name] for name in found.last} == {METRICS[name] for name in names}
+    assert found.last == found.best
+    judged_by = next(name for name in PRIMARY if name in names)
+    assert found.curve == (Point(1.5, scores[judged_by], 1),)
+    assert set(SCORES) == set(RECORDED)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +77,5 @@ def test_a_damaged_record_is_one_line(write_run, file, change, message):
     with pytest.raises(InputError, match=message) as error:
         read_result(folder, "detect")
     assert "\n" not in str(error.value)
+    if folder.joinpath("summary.json").exists():
+        assert str(error.value).endswith(f"; delete {folder} to repeat the run")

@@ -107,6 +107,22 @@ def test_bad_input_ends_with_2_and_one_line(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ("head=glob(nothing*)", "no option of head is called so; --help lists them"),
+        ("model=glob(*.pt)", "and model is none; write model=FILE,FILE"),
+        ("seed=range(3,3)", "has no value"),
+    ],
+)
+def test_a_sweep_of_no_job_is_one_line(sweep, said, tmp_path):
+    done = progressive("-m", "stages=1,2", sweep, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"progressive: {sweep}: ")
+    assert done.stderr.endswith(f"{said}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_explains_every_key(tmp_path):
     done = progressive("--help", cwd=tmp_path)
     assert done.returncode == 0

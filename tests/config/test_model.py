@@ -9,6 +9,7 @@ import pytest
 
 from progressive.config.command_line import compose_config
 from progressive.config.complaints import keys
+from progressive.config.help import help_text
 from progressive.config.model import Config, read_yaml, to_yaml
 from progressive.config.train_arguments import ultralytics_defaults
 from progressive.errors import ConfigError
@@ -370,6 +371,15 @@ def test_every_key_is_explained_in_a_sentence():
     for name, field in keys(Config).items():
         assert field.description
         assert field.description.endswith("."), name
+
+
+def test_what_a_run_keeps_for_itself_is_no_key():
+    assert "extended" not in keys(Config)
+    assert "  extended " not in help_text()
+    with pytest.raises(ConfigError, match=r"^extended: is kept by resume; write resume=FOLDER"):
+        compose_config([CPU, "+extended=[3]"])
+    with pytest.raises(ConfigError, match=r"^extended: unknown key; "):
+        compose_config([CPU, "extended=[3]"])
 
 
 def test_a_configuration_is_frozen():

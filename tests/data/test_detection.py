@@ -17,9 +17,9 @@ BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd" / "bccd.yaml"
 SPLITS = "train: images/train\nval: images/val\n"
 
 
-def refusal(path: str | Path) -> str:
+def refusal(path: str | Path, task: str = "detect") -> str:
     with pytest.raises(DatasetError) as caught:
-        check_dataset(path)
+        check_dataset(path, task)
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
@@ -124,6 +124,21 @@ def test_a_wrong_field_is_one_line(make: Make, text: str, field: str, part: str)
     message = refusal(file)
     assert message.startswith(f"{file}: {field}: ")
     assert part in message
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[1, 0]", "[0, 1, 3]", "[-1, 0, 1]", "[0, 0, 1]", "[a, b, c]", "[0., 1., 2.]", "3", "", "{}"],
+)
+def test_a_flip_idx_names_every_keypoint_once(make: Make, value: str) -> None:
+    pose = f"{SPLITS}names: [a]\nkpt_shape: [3, 3]\n"
+    for right in ("", "flip_idx: []", "flip_idx: [0, 2, 1]"):
+        check_dataset(make(pose + right), "pose")
+    file = make(f"{pose}flip_idx: {value}")
+    check_dataset(file)  # which has no keypoints
+    message = refusal(file, "pose")
+    assert message.startswith(f"{file}: flip_idx: ")
+    assert "must name each of the 3 keypoints of kpt_shape once, as [0, 1, 2] where" in message
 
 
 def test_a_long_value_is_cut(make: Make) -> None:

@@ -201,5 +201,5 @@ def test_rtdetr_takes_the_channels_of_the_data():
 
 
 def test_a_detector_without_channels_is_refused():
-    with pytest.raises(InputError, match="channels=0: must be at least 1"):
+    with pytest.raises(InputError, match="channels=0: must be a whole number of at least 1"):
         build_detector(channels=0)

@@ -80,6 +80,23 @@ def test_boxes_and_labels_of_every_type(boxes, labels, magnitude):
         assert list(kept) == list(labels)
 
 
+def test_boxes_of_whole_numbers_are_rounded():
+    boxes = torch.tensor([[20, 20, 60, 50], [1, 2, 30, 40], [7, 7, 8, 8]])
+    moved = 0
+    for seed in range(20):
+        both = []
+        for given in (boxes, boxes.double()):
+            torch.manual_seed(seed)
+            both.append(randaugment_detection(IMAGE, given, [0, 1, 2], 9)[1:])
+        (whole, kept), (exact, labels) = both
+        assert whole.dtype == torch.int64
+        assert (whole[:, 2:] > whole[:, :2]).all()  # a pixel may shrink to nothing
+        exact = exact[[labels.index(label) for label in kept]]
+        assert (whole - exact).abs().max() <= 0.5
+        moved += bool((exact % 1).any())
+    assert moved > 5
+
+
 @MAGNITUDES
 @pytest.mark.parametrize("shape", [(60, 80), (60, 80, 1), (60, 80, 2), (60, 80, 4), (60, 80, 10)])
 def test_images_of_any_channels(shape, magnitude):

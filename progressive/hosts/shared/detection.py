@@ -49,7 +49,7 @@ def randaugment_detection(
 
     Returns:
         The three, of which boxes moved out of sight are gone; boxes are a tensor if they were one,
-        else an array. The input is left alone.
+        rounded if it held whole numbers, else an array. The input is left alone.
 
     Raises:
         InputError: one of them is of another type or shape, or labels and boxes differ in number.
@@ -57,8 +57,12 @@ def randaugment_detection(
     pixels = as_image(image)
     inside, labels, _ = cut_boxes(boxes, labels, *pixels.shape[:2])
     if magnitude != 0:
+        try:
+            augment = RandAugment(magnitude=magnitude)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error)) from None
         pipeline = A.Compose(
-            [RandAugment(magnitude=magnitude)],
+            [augment],
             bbox_params=A.BboxParams(
                 "pascal_voc", label_fields=["rows"], clip=True, filter_invalid_bboxes=True
             ),
@@ -69,6 +73,8 @@ def randaugment_detection(
         inside = np.asarray(out["bboxes"]).reshape(-1, 4)
         labels = take(labels, np.asarray(out["rows"], dtype=int))
     if isinstance(boxes, Tensor):
+        if not boxes.is_floating_point():  # rounded; what has no area then is dropped as well
+            inside, labels, _ = cut_boxes(inside.round(), labels, *pixels.shape[:2])
         return pixels, torch.as_tensor(inside, dtype=boxes.dtype, device=boxes.device), labels
     return pixels, inside, labels
 
@@ -79,8 +85,10 @@ def collate_detection(
     """Stack images (C, H, W) of one size to (B, C, H, W) and list their targets.
 
     Raises:
-        InputError: the images are no tensors of one size.
+        InputError: there are none, or the images are no tensors of one size.
     """
+    if not samples:
+        raise InputError(f"samples={samples!r}: must be one at least")
     images, targets = zip(*samples, strict=True)
     for image in images:
         if not isinstance(image, Tensor) or image.shape != images[0].shape:
@@ -118,6 +126,8 @@ def mixup_detection(
         raise InputError(f"probability={probability!r}: must be a number in [0, 1]")
     if not isinstance(images, Tensor) or images.ndim != 4:
         raise InputError(f"images: must be a tensor (B, C, H, W), got {kind(images)}")
+    if not isinstance(targets, Sequence):
+        raise InputError(f"targets={kind(targets)}: must be a list of dicts, one for each image")
     if len(targets) != len(images):
         raise InputError(f"targets: {len(targets)} of them for {len(images)} images")
     given = [_target(t, f"targets[{index}]", images.device) for index, t in enumerate(targets)]

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from progressive.errors import InputError
+from progressive.hosts.shared.samples import must_be
 from progressive.regularize import set_channel_dropout, set_drop_path, set_dropout
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
@@ -24,8 +25,11 @@ def apply_schedule(model: nn.Module, schedule: ProgressiveSchedule, stage: Train
 
     Raises:
         InputError: the schedule uses a rate, be it in a later stage, and the model has no layer to
-            set it in.
+            set it in; or one of the three is of another type.
     """
+    must_be("model", model, nn.Module)
+    must_be("schedule", schedule, ProgressiveSchedule)
+    must_be("stage", stage, TrainingStage)
     if schedule.uses("dropout_rate"):
         highest = max(stage.dropout_rate for stage in schedule.stages)
         _set_dropout(model, stage.dropout_rate, highest)

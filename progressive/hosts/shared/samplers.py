@@ -15,6 +15,7 @@ from typing import Any
 from torch.utils.data import ConcatDataset, Sampler, Subset
 
 from progressive.errors import InputError
+from progressive.hosts.shared.samples import kind, must_be
 from progressive.schedule import ProgressiveSchedule, TrainingStage
 
 
@@ -53,13 +54,14 @@ class ProgressiveSampler(Sampler[Any]):
         schedule: which epoch belongs to which stage.
 
     Raises:
-        InputError: this is no schedule, or the sampler is one of a `Subset`; while iterating, what
+        InputError: this is no schedule or no sampler, or one of a `Subset`; while iterating, what
             the sampler yields is no index.
     """
 
     def __init__(self, sampler: Any, schedule: ProgressiveSchedule) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
+        must_be("schedule", schedule, ProgressiveSchedule)
+        if not hasattr(sampler, "__iter__"):
+            raise InputError(f"sampler={kind(sampler)}: must be one, as RandomSampler(data)")
         for inner in _with_inner(sampler):
             refuse_subset(getattr(inner, "data_source", getattr(inner, "dataset", None)))
         self.sampler = sampler

@@ -28,7 +28,10 @@ def as_image(image: Any, name: str = "image") -> NDArray[np.uint8]:
     """
     found: Any = image
     if not isinstance(image, (np.ndarray, torch.Tensor)):
-        found = np.array(image)  # a copy: what Pillow shares must not be written to
+        try:
+            found = np.array(image)  # a copy: what Pillow shares must not be written to
+        except (TypeError, ValueError):  # lists of several lengths
+            found = None
     if (
         not isinstance(found, np.ndarray)
         or found.dtype != np.uint8
@@ -90,6 +93,22 @@ def as_boxes(boxes: Any) -> NDArray[np.floating]:
     return found
 
 
+def as_classes(labels: Any) -> list[int]:
+    """Return classes as integers.
+
+    Raises:
+        InputError: one is no whole number of at least 0.
+    """
+    try:
+        # A text would be read as the number that it spells, and a fraction would be cut.
+        found = [-1.0 if isinstance(label, str) else float(label) for label in labels]
+    except (TypeError, ValueError):
+        found = [-1.0]
+    if not all(number >= 0 and number.is_integer() for number in found):
+        raise InputError(f"classes must be whole numbers of at least 0, got {kind(labels)}")
+    return [int(number) for number in found]
+
+
 def take(rows: Any, kept: NDArray[np.intp]) -> Any:
     """Return some rows of an array, a tensor, a list or a tuple, as one of the same kind."""
     if isinstance(rows, torch.Tensor):
@@ -114,6 +133,12 @@ def row_count(value: Any) -> int | None:
     return (
         len(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
     )
+
+
+def must_be(name: str, value: Any, wanted: type) -> None:
+    """Raise InputError, naming `name`, unless `value` is of type `wanted`."""
+    if not isinstance(value, wanted):
+        raise InputError(f"{name}={kind(value)}: must be a {wanted.__name__}")
 
 
 def kind(value: Any) -> str:

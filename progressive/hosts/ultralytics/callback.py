@@ -24,7 +24,7 @@ What each event does::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from progressive.hosts.ultralytics.loader import StagedLoader
 from progressive.hosts.ultralytics.memory import probe_memory
 from progressive.hosts.ultralytics.mishaps import go_on_after_mishaps
 from progressive.hosts.ultralytics.model_knobs import ModelKnobs
+from progressive.hosts.ultralytics.options import check_options
 from progressive.hosts.ultralytics.pictures import Pictures
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.hosts.ultralytics.refusals import refusal
@@ -109,6 +110,9 @@ class ProgressiveCallback:
         track: the experiment trackers to log to, such as `("tensorboard", "mlflow")`, and no
             others; None to leave that to Ultralytics' settings.
         log: what to print: `full`, `quiet` or `json`.
+
+    Raises:
+        InputError: one of them is of another type or value, or a tracker is not installed.
     """
 
     def __init__(
@@ -129,12 +133,7 @@ class ProgressiveCallback:
         track: Sequence[str] | None = None,
         log: Log = "full",
     ) -> None:
-        if not isinstance(schedule, ProgressiveSchedule):
-            raise InputError(f"schedule={schedule!r}: must be a ProgressiveSchedule")
-        if save_minutes is not None and not _positive(save_minutes):
-            raise InputError(f"save_minutes={save_minutes!r}: must be a number above 0, or None")
-        if val_every is not None and (type(val_every) is not int or val_every < 1):
-            raise InputError(f"val_every={val_every!r}: must be an integer of at least 1, or None")
+        check_options(**{name: value for name, value in locals().items() if name != "self"})
         self.schedule = schedule
         self.val_every = val_every
         self.lr_by_compute = lr_by_compute
@@ -159,6 +158,8 @@ class ProgressiveCallback:
         self._loader: StagedLoader | None = None
         self._batches: Batches | None = None
         self._applied: tuple[Any, TrainingStage, bool, int] | None = None
+        #: The trainer from its first event until its first epoch.
+        self.untrained: BaseTrainer | None = None
         self._keeper = Keeper(self._recorder, minutes=self.save_minutes, resume=self.resume)
 
     @property
@@ -206,11 +207,8 @@ class ProgressiveCallback:
 
     def on_pretrain_routine_start(self, trainer: BaseTrainer) -> None:
         """Refuse what cannot work before any data is read."""
-        try:
-            self._refuse(trainer)
-        except InputError:
-            _remove_new_folder(trainer)
-            raise
+        self.untrained = trainer
+        self._refuse(trainer)
         self._process.callback(self._recorder.start_run(trainer))
         self._process.callback(read_labels_safely())
         self._process.callback(check_without_writing())
@@ -256,6 +254,7 @@ class ProgressiveCallback:
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
         """Bring loader and model to the stage of this epoch, whatever state they are in."""
+        self.untrained = None
         self._recorder.start_epoch()
         if self.lr_by_compute:
             self._rate.apply(trainer, self.schedule)
@@ -309,7 +308,7 @@ class ProgressiveCallback:
         plain = dict(vars(self))
         for name in ("_unhook", "_process", "_trainer", "_rate", "_loader", "_batches", "_applied"):
             del plain[name]
-        del plain["_keeper"]
+        del plain["_keeper"], plain["untrained"]
         return plain
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -376,22 +375,6 @@ class ProgressiveCallback:
     def _show_close_mosaic(self, trainer: BaseTrainer) -> None:
         if self._close_mosaic is not None:
             trainer.args.close_mosaic, self._close_mosaic = self._close_mosaic, None
-
-
-def _positive(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value > 0  # type: ignore[operator]
-
-
-def _remove_new_folder(trainer: BaseTrainer) -> None:
-    """Take away the run folder that Ultralytics has just made, if it did make it."""
-    if trainer.args.exist_ok or trainer.args.resume or RANK not in {-1, 0}:
-        return
-    folder = Path(trainer.save_dir)
-    with suppress(OSError):
-        (folder / "weights").rmdir()  # fails if there is anything in it
-        (folder / "args.yaml").unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def _is_ours(function: Any) -> bool:

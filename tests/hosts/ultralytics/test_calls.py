@@ -9,9 +9,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from survival.data import write_boxes
 from ultralytics import RTDETR, YOLO
 
 from progressive.errors import InputError
+from progressive.hosts.ultralytics import trackers
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.schedule import ProgressiveSchedule
 
@@ -42,6 +44,52 @@ def test_training_again_follows_the_schedule_again(tiny_data, fast, tmp_path):
     callback.detach(model)
     model.train(data=str(tiny_data), project=str(tmp_path), name="own", epochs=1, imgsz=32, **fast)
     assert not (tmp_path / "own" / "plan.json").exists()
+
+
+def no_outlines(folder):
+    return write_boxes(folder), "yolov8n-seg.yaml"
+
+
+def bad_order(folder):
+    data = write_boxes(folder)
+    for label in folder.glob("labels/*/*.txt"):
+        label.write_text("0 .5 .5 .5 .5 .4 .4 2 .6 .6 2\n")
+    data.write_text(f"{data.read_text()}kpt_shape: [2, 3]\nflip_idx: [0]\n")
+    return data, "yolov8n-pose.yaml"
+
+
+@pytest.mark.parametrize("write", [no_outlines, bad_order])
+def test_a_training_that_fails_before_it_begins_leaves_no_folder(write, tmp_path, fast):
+    data, name = write(tmp_path / "data")
+    model = YOLO(name)
+    ProgressiveCallback(SCHEDULE).attach(model)
+    with pytest.raises((ValueError, TypeError, RuntimeError)):
+        model.train(data=str(data), project=str(tmp_path / "runs"), **fast)
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_tracker_that_cannot_be_used_leaves_no_folder(tiny_data, tmp_path, fast, monkeypatch):
+    model = YOLO("yolov8n.yaml")
+    ProgressiveCallback(SCHEDULE, track=["tensorboard"]).attach(model)
+    monkeypatch.setattr(trackers, "_exchange", refuse)
+    with pytest.raises(InputError, match="not here"):
+        model.train(data=str(tiny_data), project=str(tmp_path / "runs"), **fast)
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def refuse(*_, **__):
+    raise InputError("not here")
+
+
+@pytest.mark.slow
+def test_a_training_that_has_begun_keeps_its_folder(tiny_data, tmp_path, fast):
+    model = YOLO("yolov8n.yaml")
+    ProgressiveCallback(SCHEDULE).attach(model)
+    model.add_callback("on_train_batch_end", refuse)
+    with pytest.raises(InputError, match="not here"):
+        model.train(data=str(tiny_data), project=str(tmp_path), name="run", **fast)
+    assert (tmp_path / "run" / "plan.json").exists()
+    assert (tmp_path / "run" / "args.yaml").exists()
 
 
 @pytest.mark.parametrize("kind", [YOLO, RTDETR])
