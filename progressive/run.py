@@ -34,6 +34,7 @@ from progressive.prediction import fewest_epochs, most_epochs
 from progressive.resume import go_on, interrupted
 from progressive.runs import forecast, records, report
 from progressive.runs.folders import check_output, claim
+from progressive.runs.load import PRIMARY
 from progressive.schedule import ProgressiveSchedule
 from progressive.telling import tell, tell_plan, tell_result
 from progressive.tracking import check_installed
@@ -60,7 +61,8 @@ def run(config: Config) -> float | None:
     """Print the plan of `config` and, unless it is a dry run, train.
 
     Returns:
-        The objective, mAP50-95 or accuracy of the best weights, from 0 to 1; None for a dry run.
+        The objective, from 0 to 1: what the run is judged by, as mAP50-95 of a detector's best
+        weights. None for a dry run.
 
     Raises:
         InputError: for bad input, before anything is written.
@@ -90,7 +92,7 @@ def _run(config: Config) -> float | None:
         folder = go_on(config, run_folder) if run_folder else _train(config, probed, remarks)
     summary = json.loads((folder / records.SUMMARY).read_text("utf-8"))
     tell_result(config, folder, summary)
-    return summary["metrics"].get("accuracy_top1" if config.task == "classify" else "mAP50_95")
+    return next((summary["metrics"][name] for name in PRIMARY if name in summary["metrics"]), None)
 
 
 def precheck(config: Config) -> DatasetInfo | None:
