@@ -68,7 +68,7 @@ def pitfalls(
         yield (
             f"The last stage, {_number(last.epochs, 'epoch')}, is shorter than the warm-up of "
             f"{warmup:g} (train.warmup_epochs); it decides how good the detector is at "
-            f"{last.image_size} px."
+            f"{last.image_size} px. More epochs help, or durations=null."
         )
 
 
@@ -86,9 +86,9 @@ def large_objects(schedule: ProgressiveSchedule, side: float) -> Iterator[str]:
     if side >= LARGE and first < SMALL * final:
         yield (
             f"Half of the objects take up {side:.0%} or more of their image's side. With such "
-            f"objects a first stage of {first} px costs mAP50-95, 0.08 where it was measured, but "
-            "hardly any mAP50 (docs/schedules.md): give stages=1 if exact edges count, or compare "
-            "on your data (python -m progressive.compare)."
+            f"objects a first stage of {first} px costs mAP50-95, 0.08 to 0.13 where it was "
+            "measured, but hardly any mAP50 (docs/schedules.md): give stages=1 if exact edges "
+            "count, or compare on your data (python -m progressive.compare)."
         )
 
 

@@ -183,6 +183,7 @@ def my_conf(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HYDRA)
 def test_hydras_own_options_work(name, my_conf):
     arguments, shown, times = HYDRA[name]
@@ -221,6 +222,7 @@ def test_a_listing_that_is_cut_off_starts_nothing(tmp_path):
 SCRIPT = Path(sys.executable).with_name("progressive")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed")
 def test_bash_completes_keys_and_options(tmp_path):
     completed = {

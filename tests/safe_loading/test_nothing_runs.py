@@ -89,6 +89,7 @@ def test_payloads_of_these_tests_do_something(kind, payloads, mark, tmp_path, mo
     assert mark.exists() or callable(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["last.pt", "best.pt"])
 @pytest.mark.parametrize("kind", ["mkdir", "eval", "unpickle"])
 def test_checkpoints_of_a_run(kind, file, foreign, payloads, mark, progressive):
@@ -312,6 +313,7 @@ def test_folders_of_options(option, text, mark, tmp_path, progressive, monkeypat
     assert "evil" not in sys.modules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", ["config.yaml", "plan.json", "epochs.csv", "summary.json"])
 def test_a_report_on_the_folder_of_somebody_else(record, foreign, payloads, mark):
     (foreign / "plan.json").write_text("{}")

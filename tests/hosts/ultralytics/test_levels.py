@@ -79,6 +79,7 @@ def test_an_object_keeps_its_candidates_if_no_others_are_left():
     assert open_only(everywhere, side, strides).tolist() == [[[False, False, True]]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_final", [False, True])
 def test_a_training_closes_maps_before_its_last_stage(tiny_data, tmp_path, by_final):
     seen, growth = [], []
