@@ -18,7 +18,8 @@ from progressive.safe_loading.checkpoints import read_checkpoint
 RUN = (
     *("device=cpu", "head=yolov10n", "backbone=efficientnetv2_b0"),
     *("backbone.width=0.25", "backbone.depth=0.25", "train.plots=false"),
-    *("stages=3", "size.min=32", "size.max=96", "epochs=6", "batch=2", "train.nbs=8"),
+    *("stages=3", "durations=null", "size.min=32", "size.max=96", "epochs=6"),
+    *("batch=2", "train.nbs=8"),
     *(
         "train.warmup_epochs=0.5",
         "train.mosaic=1.0",
