@@ -34,7 +34,8 @@ def rows(path):
 @pytest.mark.slow
 def test_a_run_keeps_everything_it_promises(tiny_data, tmp_path):
     folder = tmp_path / "run"
-    overrides = ("epochs=4", f"data={tiny_data}", f"output={folder}", "randaugment.max=9")
+    data, output = f"data={tiny_data}", f"output={folder}"
+    overrides = ("epochs=4", "durations=null", data, output, "randaugment.max=9")
     done = subprocess.run(
         command(*overrides), cwd=tmp_path, capture_output=True, text=True, check=True
     )
