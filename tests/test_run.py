@@ -131,7 +131,7 @@ def test_a_killed_run_resumes(tiny_data, tmp_path):
     assert f"Resuming from epoch-{done:05d}-batch-" in resumed.stdout
     finished = rows(folder / "epochs.csv")
     assert [int(row["epoch"]) for row in finished] == list(range(24))
-    assert [int(row["image_size"]) for row in finished] == [32] * 12 + [64] * 12
+    assert [int(row["image_size"]) for row in finished] == [32] * 16 + [64] * 8
     refused = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "is finished" in refused.stderr
