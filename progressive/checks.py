@@ -25,14 +25,14 @@ def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = 
 
 def check_number(name: str, value: Any, maximum: float, *, below: bool) -> float:
     """Return `value`; raise ValueError unless it is a number from 0 to `maximum`, or below it."""
-    if not _is_real(value) or not 0 <= value <= maximum or (below and value == maximum):
+    if not is_real(value) or not 0 <= value <= maximum or (below and value == maximum):
         raise _wrong(name, value, f"a number in [0, {maximum:g}" + (")" if below else "]"))
     return float(value)
 
 
 def check_real(name: str, value: Any) -> float:
     """Return `value`; raise ValueError unless it is a number."""
-    if not _is_real(value) or math.isnan(value):
+    if not is_real(value) or math.isnan(value):
         raise _wrong(name, value, "a number")
     return float(value)
 
@@ -85,7 +85,8 @@ def as_list(name: str, value: Any, wanted: str) -> list[Any]:
     raise _wrong(name, value, wanted)
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Tell whether `value` is a number of any kind, which True is not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from numbers import Real
 from typing import Literal
 
-from progressive.checks import as_list
+from progressive.checks import as_list, is_real
 
 #: Relative lengths of stages; or n, n - 1, ..., 1 for n of them; or equal ones.
 Durations = Sequence[float] | Literal["falling"] | None
@@ -69,7 +68,6 @@ def _checked(durations: Durations, stages: int) -> list[float]:
     if len(weights) != stages:
         raise ValueError(f"durations={weights}: must have one weight per stage ({stages})")
     for weight in weights:
-        real = isinstance(weight, Real) and not isinstance(weight, bool)
-        if not real or not 0 < weight < math.inf:
+        if not is_real(weight) or not 0 < weight < math.inf:
             raise ValueError(f"durations={weights}: every weight must be a positive number")
     return [float(weight) for weight in weights]

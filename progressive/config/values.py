@@ -14,7 +14,7 @@ from progressive.errors import suggest
 from progressive.tracking import TRACKERS
 
 #: The largest relative length of a stage.
-MOST = 1e6
+MAX_LENGTH = 1e6
 
 
 def _device(value: Any) -> str:
@@ -53,7 +53,7 @@ def _durations(value: Any) -> Any:
     if value == "falling":
         return value
     numbers = value if isinstance(value, (list, tuple)) else ()
-    right = [type(number) in (int, float) and 0 < number <= MOST for number in numbers]
+    right = [type(number) in (int, float) and 0 < number <= MAX_LENGTH for number in numbers]
     if not right or not all(right):
         raise ValueError("must be a list of positive numbers, as [4,3,2,1], or falling, or null")
     return tuple(float(number) for number in numbers)
