@@ -162,19 +162,25 @@ def test_nothing_is_sent_or_fetched(tiny_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_gives_each_job_its_own_folder(tiny_data, tmp_path):
+@pytest.mark.parametrize(
+    ("where", "folder", "jobs"),
+    [
+        ((), "runs/*", ["0", "1"]),
+        (("hydra.sweep.dir=mine", "hydra.sweep.subdir=s${seed}"), "mine", ["s0", "s1"]),
+    ],
+)
+def test_a_sweep_gives_each_job_its_own_folder(where, folder, jobs, tiny_data, tmp_path):
+    short = ("epochs=2", "train.save=false", f"data={tiny_data}", "train.val=false")
     done = subprocess.run(
-        command(
-            "-m", "epochs=2", "train.save=false", "seed=0,1", f"data={tiny_data}", "train.val=false"
-        ),
+        command("-m", "seed=0,1", *short, *where),
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    summaries = sorted((tmp_path / "runs").glob("*/*/summary.json"))
-    assert [path.parent.name for path in summaries] == ["0", "1"], done.stderr
-    (page,) = (tmp_path / "runs").glob("*/report.html")
+    summaries = sorted(tmp_path.glob(f"{folder}/*/summary.json"))
+    assert [path.parent.name for path in summaries] == jobs, done.stderr
+    (page,) = tmp_path.glob(f"{folder}/report.html")
     assert f"Report of the sweep: {page}" in done.stdout
 
 

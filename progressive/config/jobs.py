@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -104,6 +104,7 @@ class CheckFirst(Callback):
         self.precheck = precheck
         self.report = report
         self.show = show
+        self._new: list[Path] = []
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Check a single run."""
@@ -118,6 +119,8 @@ class CheckFirst(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Check the jobs of a sweep; only those of Hydra's own sweeper are known ahead."""
+        folder = Path(config.hydra.runtime.cwd, config.hydra.sweep.dir)
+        self._new = [place for place in (folder, *folder.parents) if not place.exists()]
         known = str(config.hydra.sweeper._target_).endswith(f".{BasicSweeper.__name__}")
         with _no_way_past():
             jobs = _jobs(config) if known else []
@@ -134,6 +137,9 @@ class CheckFirst(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Report on a sweep; with log=json the lines of its jobs alone are on standard output."""
+        if config.dry_run:
+            _remove_hydras(self._new)
+            return
         folder = Path(config.hydra.runtime.cwd, config.output or config.hydra.sweep.dir)
         with redirect_stdout(sys.stderr) if config.log == "json" else nullcontext():
             self.report(folder)
@@ -163,6 +169,19 @@ def _no_way_past() -> Iterator[None]:
             traceback.print_exc()
         finally:
             raise SystemExit(1) from None
+
+
+def _remove_hydras(new: Sequence[Path]) -> None:
+    """Remove what Hydra has written for a sweep of dry runs.
+
+    Args:
+        new: the folder of the sweep and those above it, as far as they were not there before.
+    """
+    for folder in new[:1]:
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        for place in [*sorted(folder.rglob("*"), reverse=True), *new]:
+            with suppress(OSError):  # not empty, or a file: of somebody else
+                place.rmdir()
 
 
 def _run_folder(output: str | None, hydra: Any) -> str | None:

@@ -191,8 +191,7 @@ def test_hydras_own_options_work(name, my_conf):
     done = progressive(*given, cwd=my_conf)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(shown) == times
-    sweeps = {"-m", "hydra.mode=MULTIRUN"} & set(arguments) and "--cfg" not in arguments
-    assert {path.name for path in my_conf.iterdir()} == {"my_conf", *(["runs"] if sweeps else [])}
+    assert [path.name for path in my_conf.iterdir()] == ["my_conf"]
 
 
 def test_options_of_ones_own_are_suggested(my_conf):
@@ -201,16 +200,15 @@ def test_options_of_ones_own_are_suggested(my_conf):
     assert done.returncode == 2
 
 
-def test_a_sweep_goes_where_hydra_is_told(tmp_path):
-    where = ("hydra.sweep.dir=sweep", "hydra.sweep.subdir=seed-${seed}")
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sweep_of_dry_runs_leaves_nothing(there, tmp_path):
+    if there:
+        (tmp_path / "runs" / "other").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    where = ("hydra.sweep.dir=runs/sweep", "hydra.sweep.subdir=of/${seed}")
     done = progressive("-m", "seed=3,4", *where, *DRY, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "sweep").iterdir()} == {
-        "multirun.yaml",
-        "seed-3",
-        "seed-4",
-    }
-    assert {path.name for path in tmp_path.iterdir()} == {"sweep"}
+    assert (done.returncode, done.stdout.count("Pixel cost:")) == (0, 2), done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_listing_that_is_cut_off_starts_nothing(tmp_path):
