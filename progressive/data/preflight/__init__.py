@@ -24,7 +24,7 @@ from progressive.data.preflight.labels import Keypoints, judge_labels
 from progressive.data.preflight.splits import inspect, shared_images
 
 #: Of what is kept, and of the rules by which it was found; to be raised with either.
-FORMAT = 3
+FORMAT = 4
 
 #: Tasks whose labels are rows of numbers.
 ROWS = ("detect", "segment", "obb", "pose")

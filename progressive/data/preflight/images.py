@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -26,6 +27,9 @@ FORMATS = {
 
 #: TIFF's tag for the bits of a sample.
 BITS = 258
+
+#: TIFF's tags for where the pixels are, in strips or tiles, and how many bytes they take.
+PIXELS = ((273, 279), (324, 325))
 
 #: Last bytes of a PNG, kind and checksum of an empty chunk, and of a JPEG.
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
@@ -71,15 +75,15 @@ def _header_problem(path: str) -> str | None:
         return None if path.lower().endswith(PLUGINS) else "no image in the file"
     except Image.DecompressionBombError:
         return "too many pixels"
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except (OSError, TypeError, ValueError, SyntaxError, EOFError):
         return "a header that cannot be read"
 
 
 def content_problem(path: str, image: Any) -> str | None:
     """Say in a few words why an image whose header is good cannot be decoded; None if it can be.
 
-    Pixels are decoded only of a JPEG whose last bytes are not its end, such as a photograph with
-    something behind it, or half of one.
+    Pixels are decoded only of AVIF, and of a JPEG whose last bytes are not its end, such as a
+    photograph with something behind it, or half of one.
 
     Args:
         path: of the file.
@@ -90,8 +94,9 @@ def content_problem(path: str, image: Any) -> str | None:
         return f"{kind} in the file, which Ultralytics does not take"
     if kind == "TIFF" and image.mode in {"F", "I"} and max(image.tag_v2.get(BITS, (1,))) > 16:
         return "pixels of 32 bits, which OpenCV does not read; at most 16 will do"
-    whole = {"PNG": _is_whole_png, "JPEG": _is_whole_jpeg}.get(kind)
-    return "its end cut off" if whole and not whole(path) else None
+    wholes = {"PNG": _is_whole_png, "JPEG": _is_whole_jpeg, "JPEG2000": _is_whole_jpeg}
+    whole = {**wholes, "AVIF": _can_be_decoded}.get(kind, lambda path: _has_all_pixels(path, image))
+    return None if whole(path) else "its end cut off"
 
 
 def _is_whole_png(path: str) -> bool:
@@ -110,16 +115,31 @@ def _is_whole_png(path: str) -> bool:
 
 def _is_whole_jpeg(path: str) -> bool:
     """Tell whether a JPEG ends as one should, or else can be decoded, as Ultralytics asks."""
-    if _last_bytes(path, len(JPEG_END)) == JPEG_END:
-        return True
+    return _last_bytes(path, len(JPEG_END)) == JPEG_END or _can_be_decoded(path)
+
+
+def _has_all_pixels(path: str, image: Any) -> bool:
+    """Tell whether the file reaches as far as its header says; True where that says nothing."""
+    needed = 0
+    if image.format == "TIFF":
+        parts = ([image.tag_v2.get(tag, ()) for tag in pair] for pair in PIXELS)
+        needed = max((sum(end) for part in parts for end in zip(*part, strict=False)), default=0)
+    elif image.format == "BMP" and image.tile and image.tile[0][0] == "raw":
+        _, _, start, (_, bytes_per_row, _) = image.tile[0]
+        needed = start + bytes_per_row * image.size[1]
+    return Path(path).stat().st_size >= needed
+
+
+def _can_be_decoded(path: str) -> bool:
     import cv2
     import numpy as np
     from PIL import Image
 
+    content = Path(path).read_bytes()
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(content)) as image:
             image.load()
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is not None
     except (OSError, ValueError, SyntaxError, EOFError, cv2.error):
         return False
 

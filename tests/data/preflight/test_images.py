@@ -5,13 +5,19 @@ import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 from ultralytics.data.utils import IMG_FORMATS
 from ultralytics.utils.patches import imread
 
-from progressive.data.preflight.images import FORMATS, SpecialFileError, image_problem
+from progressive.data.preflight.images import (
+    FORMATS,
+    SpecialFileError,
+    _has_all_pixels,
+    image_problem,
+)
 
 
 def png(path, size):
@@ -75,6 +81,32 @@ def test_a_jpeg_is_good_if_it_ends_as_one_or_can_be_decoded(tmp_path):
         assert image_problem(str(file)) == problem
         assert (imread(file) is None) == (problem is not None)
         assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "JPEG2000", "AVIF", "WEBP"])
+def test_every_format_that_is_cut_off_is_named(tmp_path, kind):
+    if not features.check("avif") and kind == "AVIF":
+        pytest.skip("this Pillow does not read AVIF")
+    whole = encoded(kind)
+    file = tmp_path / f"a.{kind.lower()}"
+    for part, good in ((1.0, True), (0.98, False)):
+        file.write_bytes(whole[: int(part * len(whole))])
+        # Ultralytics reads with OpenCV and then with Pillow, which leaves a broken AVIF open.
+        assert (image_problem(str(file)) is None) == good == (cv2.imread(str(file)) is not None)
+
+
+@pytest.mark.parametrize("options", [{"compression": "tiff_lzw"}, {"tile_size": (16, 16)}])
+def test_a_tiff_says_where_its_pixels_end(tmp_path, options):
+    file = tmp_path / "a.tif"
+    whole = encoded("TIFF", **options)
+    file.write_bytes(whole)
+    assert image_problem(str(file)) is None
+    with Image.open(file) as image:
+        assert _has_all_pixels(str(file), image)
+        for places in (273, 324):
+            if places in image.tag_v2:
+                image.tag_v2[places] = tuple(at + len(whole) for at in image.tag_v2[places])
+        assert not _has_all_pixels(str(file), image)
 
 
 def test_what_the_file_holds_counts_not_its_name(tmp_path):
