@@ -135,7 +135,8 @@ def predict(
     validation = len(validated) * timing.validation
     rest = len(left) * timing.saving + timing.before + timing.after
     whole = [s + timing.saving + (e in validated) * timing.validation for e, s in left.items()]
-    rest += timing.checkpoint * checkpoints(whole, timing.checkpoint)
+    written = 1 if start else 0  # the one before the first epoch
+    rest += timing.checkpoint * (checkpoints(whole, timing.checkpoint) - written)
     return Prediction(tuple(stages), validation, sum(stages) + validation + rest)
 
 
