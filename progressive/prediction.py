@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate, count, pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from progressive.schedule import ProgressiveSchedule
@@ -122,7 +123,7 @@ def predict(
         validated: epochs after which to validate.
         start: epochs that are done.
     """
-    validated = [epoch for epoch in validated if epoch >= start]
+    validated = {epoch for epoch in validated if epoch >= start}
     begun = {stage.start_epoch: timing.first.get(stage.index, 0.0) for stage in schedule.stages}
     kind = partial(
         kind_of, schedule, warmup_epochs=timing.warmup_epochs, close_mosaic=timing.close_mosaic
@@ -254,14 +255,25 @@ def refit(
     return plan(most_epochs(plan, seconds_of, seconds, least) or least)
 
 
-def fewest_epochs(plan: Callable[[int], ProgressiveSchedule], stages: int) -> int:
-    """Return the smallest number of epochs of which `plan` can make a schedule."""
-    for epochs in count(stages):
+def fewest_epochs(plan: Callable[[int], ProgressiveSchedule], weights: Sequence[float]) -> int:
+    """Return the number of epochs from which on `plan` can always make a schedule.
+
+    Where lengths are given, some smaller number may do as well, and one above it may not: shares of
+    2, 1 and 2 are 1, 1 and 1 of three epochs, but 2, 0 and 2 of four.
+
+    Args:
+        plan: makes a schedule of so many epochs, or raises ValueError.
+        weights: relative lengths of all stages.
+    """
+
+    def possible(epochs: int) -> bool:
         try:
             plan(epochs)
         except ValueError:
-            if epochs >= MAX_EPOCHS:
-                raise
-        else:
-            return epochs
-    raise AssertionError("unreachable")
+            return False
+        return True
+
+    least = min(math.ceil(sum(weights) / min(weights)), MAX_EPOCHS)  # each share is one epoch then
+    while least > len(weights) and possible(least - 1):
+        least -= 1
+    return least

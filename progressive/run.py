@@ -227,7 +227,7 @@ def _within_budget(config: Config, probed: Probed) -> Config:
     def plan(epochs: int) -> ProgressiveSchedule:
         return config.model_copy(update={"epochs": epochs}).schedule()
 
-    least = fewest_epochs(plan, config.stages)
+    least = fewest_epochs(plan, config.relative_lengths())
     epochs = most_epochs(plan, lambda s: probed.predict(s).total, left, least)
     if epochs is None:
         needed = probed.predict(plan(least)).total + probed.timing.took

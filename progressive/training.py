@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from progressive.config.model import Config, to_yaml
 from progressive.data import EMBEDDED, DatasetInfo
 from progressive.errors import ConfigError, InputError, why_not_written
-from progressive.lengths import relative_lengths
 from progressive.prediction import Timing
 from progressive.runs import checkpoints
 from progressive.schedule import ProgressiveSchedule
@@ -74,13 +73,12 @@ def follow_schedule(
     }
     callback: ProgressiveCallback
     schedule = config.schedule()
-    sizes = [stage.image_size for stage in schedule.stages]
     if config.budget.minutes is not None and "timing" in notes:
         callback = BudgetCallback(
             schedule,
             seconds=60 * config.budget.minutes,
             timing=Timing.from_json(notes["timing"]),
-            weights=relative_lengths(sizes, config.durations, config.durations_by),
+            weights=config.relative_lengths(),
             rewrite=partial(_with_schedule, config),
             **options,
         )

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from progressive.lengths import relative_lengths
 from progressive.prediction import (
     Kind,
     Timing,
     checkpoints,
+    fewest_epochs,
     kind_of,
     most_epochs,
     outcome,
@@ -102,6 +104,23 @@ def test_as_many_epochs_as_fit():
     assert most_epochs(schedule, seconds_of, 61.4, least=2) == 15
     assert most_epochs(schedule, seconds_of, 23.0, least=2) == 2
     assert most_epochs(schedule, seconds_of, 20.0, least=2) is None
+
+
+@pytest.mark.parametrize(
+    ("durations", "fewest"), [([2, 1, 2], 5), ([1, 8, 1], 5), (None, 3), ("falling", 3)]
+)
+def test_from_the_fewest_epochs_on_every_number_will_do(durations, fewest):
+    def plan(epochs):
+        return ProgressiveSchedule.linear(
+            epochs=epochs, stages=3, image_size=(32, 96), durations=durations
+        )
+
+    weights = relative_lengths([32, 64, 96], durations)
+    assert fewest_epochs(plan, weights) == fewest
+    assert [plan(epochs).epochs for epochs in range(fewest, 40)] == [*range(fewest, 40)]
+    if fewest > 3:
+        with pytest.raises(ValueError, match="would get none"):
+            plan(fewest - 1)
 
 
 def test_what_is_left_is_fitted_to_the_time():

@@ -122,15 +122,23 @@ def _kind(field: FieldInfo) -> Any:
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
+def _bounds(field: FieldInfo) -> dict[str, Any]:
+    return {end: getattr(m, end) for m in field.metadata for end in BOUNDS if hasattr(m, end)}
+
+
+def _between(bound: Mapping[str, Any]) -> str:
+    most = f" and at most {bound['le']}" if bound.get("le") else ""
+    return f" of at least {bound['ge']}{most}"
+
+
 def _right(field: FieldInfo, name: str, value: Any) -> str:
     """Say what would be right for a field, from its type and its bounds."""
     kind = _kind(field)
-    bound = {end: getattr(m, end) for m in field.metadata for end in BOUNDS if hasattr(m, end)}
+    bound = _bounds(field)
     if get_origin(kind) is Literal:
         return suggest(str(value), get_args(kind))
     if kind is int:
-        least, most = bound.get("ge"), bound.get("le")
-        return f"must be an integer of at least {least}{f' and at most {most}' if most else ''}"
+        return f"must be an integer{_between(bound)}"
     if kind is float and not {"le", "lt"} & set(bound):
         return f"must be a number above {bound['gt']:g}"
     if kind is float:
@@ -138,8 +146,9 @@ def _right(field: FieldInfo, name: str, value: Any) -> str:
         end = f"{bound['le']:g}]" if "le" in bound else f"{bound['lt']:g})"
         return f"must be a number in {start}, {end}"
     if get_origin(kind) is tuple:
+        _, element = get_args(get_args(kind)[0])
         example = (field.examples or [""])[0]
-        return f"must be a list of positive numbers, as {example}"
+        return f"must be a list of integers{_between(_bounds(element))}, as {example}"
     if section := _section(field):
         return "write " + " or ".join(f"{name}.{key}=VALUE" for key in section.model_fields)
     if get_origin(kind) is dict:

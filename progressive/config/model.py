@@ -13,11 +13,21 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, create_model, model_validator
 
 from progressive.config.complaints import RECORD, checked
-from progressive.config.sections import STRIDE, Backbone, Budget, Head, Section, Size, in_our_keys
+from progressive.config.sections import (
+    MAX_SIZE,
+    STRIDE,
+    Backbone,
+    Budget,
+    Head,
+    Section,
+    Size,
+    in_our_keys,
+)
 from progressive.config.train_arguments import check_train_arguments
 from progressive.config.values import Cache, Device, Durations, Resume, Text, TrackerNames, ends
 from progressive.console import Log
 from progressive.errors import ConfigError
+from progressive.lengths import relative_lengths
 from progressive.schedule import KNOBS, Knob, ProgressiveSchedule
 from progressive.tracking import TRACKERS
 
@@ -62,7 +72,7 @@ class Stages(Section):
         description="What durations are shares of: epochs, or compute, that is pixels.",
     )
     size: Size
-    sizes: tuple[Annotated[int, Field(ge=STRIDE)], ...] | None = Field(
+    sizes: tuple[Annotated[int, Field(ge=STRIDE, le=MAX_SIZE)], ...] | None = Field(
         None,
         strict=False,
         min_length=1,
@@ -204,7 +214,7 @@ class Config(Strengths):
         sizes = raw.get("sizes") if isinstance(raw, dict) else None
         if not isinstance(sizes, (list, tuple)) or not sizes:
             return raw
-        if not all(isinstance(size, int) and size >= STRIDE for size in sizes):
+        if not all(isinstance(size, int) and STRIDE <= size <= MAX_SIZE for size in sizes):
             return raw  # the field says what is wrong
         return {**raw, "stages": len(sizes), "size": {"min": min(sizes), "max": max(sizes)}}
 
@@ -284,6 +294,11 @@ class Config(Strengths):
             return schedule
         except ValueError as error:
             raise ConfigError(in_our_keys(error)) from None
+
+    def relative_lengths(self) -> list[float]:
+        """Return the lengths of the stages in epochs, relative to each other."""
+        sizes = [stage.image_size for stage in self.schedule().stages]
+        return relative_lengths(sizes, self.durations, self.durations_by)
 
     def _pair(self, key: str) -> tuple[float, float] | None:
         """Return a knob's values in the first and the last stage, None where it has none."""
