@@ -43,7 +43,7 @@ from progressive.data.selection import images_used
 from progressive.errors import ConfigError, InputError
 from progressive.machine import available_cpus, stay_offline
 from progressive.run import precheck, preflight_all
-from progressive.runs.environment import processor
+from progressive.runs.environment import OTHER_TRAINERS, processor
 from progressive.runs.html import write_report
 from progressive.runs.lock import locked, refuse_if_locked
 from progressive.runs.records import write_json
@@ -255,7 +255,7 @@ def _runs(contenders: Sequence[Contender], seeds: Sequence[int], folder: Path) -
         place = folder / arm.name / f"seed{seed}"
         overrides = by_arm[arm.name].overrides
         ours = arm.trainer == "progressive"
-        module = ("progressive.run",) if ours else ("progressive.comparison.train", arm.trainer)
+        module = ("progressive.run",) if ours else (OTHER_TRAINERS, arm.trainer)
         where = (f"seed={seed}", written("output", place))
         go_on = written("resume", place)
         runs.append(Run(arm, seed, place, module, (*overrides, *where), go_on))

@@ -35,7 +35,7 @@ ALLOWED = ("device", "dry_run", "log", "resume", "save_minutes", "track", "worke
 def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
     """Return the configuration that the run `resume` goes on with, and its folder.
 
-    Only `device`, `workers`, `dry_run` and, where they are given, `log`, `save_minutes` and `track`
+    Only `dry_run` and, where they are given, `device`, `workers`, `log`, `save_minutes` and `track`
     are taken from `config`, and more epochs for a run that is finished.
 
     Raises:
@@ -47,10 +47,10 @@ def interrupted(config: Config, resume: str) -> tuple[Config, Path]:
     if "epochs" in config.names_given and (folder / records.SUMMARY).is_file():
         saved = _extended(saved, config.epochs, folder)
     _refuse_changes(config, saved, folder)
-    asked: dict[str, Any] = {"workers": config.workers, "dry_run": config.dry_run}
+    asked: dict[str, Any] = {"dry_run": config.dry_run}
     asked |= {
         name: getattr(config, name)
-        for name in ("log", "save_minutes", "track")
+        for name in ("log", "save_minutes", "track", "workers")
         if name in config.names_given
     }
     if config.device is not None:

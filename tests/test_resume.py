@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -12,7 +13,7 @@ from progressive.errors import ConfigError
 from progressive.resume import interrupted as settings_of
 from progressive.run import precheck, run
 from progressive.runs import checkpoints
-from progressive.runs.folders import newest_unfinished
+from progressive.runs.folders import find_run, newest_unfinished
 from progressive.runs.lock import locked
 
 
@@ -35,6 +36,26 @@ def test_settings_are_those_the_run_began_with(interrupted, capsys):
     folder = interrupted("epochs=7", "stages=1", "batch=3")
     assert run(compose_config([f"resume={folder}", "dry_run=true"])) is None
     assert "batch 3\n" in capsys.readouterr().out
+
+
+def test_loader_processes_stay_as_many_unless_told(interrupted):
+    folder = interrupted("workers=2")
+    kept, _ = settings_of(compose_config([f"resume={folder}"]), str(folder))
+    told, _ = settings_of(compose_config([f"resume={folder}", "workers=3"]), str(folder))
+    assert (kept.workers, told.workers) == (2, 3)
+
+
+def test_a_run_of_another_trainer_is_left_to_its_comparison(interrupted):
+    folder = interrupted()
+    for trained_by, ours in (("progressive.run", True), ("progressive.comparison.train", False)):
+        (folder / "environment.json").write_text(
+            json.dumps({"command": f"python -m {trained_by} multi_scale epochs=4"})
+        )
+        if ours:
+            assert find_run(str(folder)) == folder
+        else:
+            with pytest.raises(ConfigError, match="was trained by another trainer of a comparison"):
+                find_run(str(folder))
 
 
 def test_weights_that_have_moved_are_not_missed(interrupted, tmp_path):

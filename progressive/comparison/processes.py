@@ -65,9 +65,11 @@ class Run:
     @property
     def resumable(self) -> bool:
         """Whether it can go on where it was interrupted; only our trainer's runs can."""
-        last = self.folder / "weights" / "last.pt"
-        begun = checkpoints.exists(self.folder) or last.is_file()
-        return self.arm.trainer == "progressive" and begun and not self.finished
+        if self.arm.trainer != "progressive" or self.finished:
+            return False
+        if checkpoints.exists(self.folder):
+            return checkpoints.newest(self.folder)[0] is not None
+        return checkpoints.is_whole(self.folder / "weights" / "last.pt")
 
     @property
     def trained_by(self) -> list[str]:
@@ -160,29 +162,28 @@ def take_turns(
 
 
 class _Process:
-    """A run at work: first where it was interrupted, and from the start if that is impossible."""
+    """A run at work: where it was interrupted, or from the start if nothing whole was saved."""
 
     def __init__(self, run: Run, device: str | None, place: Mapping[str, Any]) -> None:
         self.run, self.device, self.place = run, device, place
-        self.resumed = run.resumable
         self._began = time.monotonic()
-        self._start(resume=self.resumed)
+        self._start(resume=run.resumable)
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
     def ended(self) -> bool:
-        """Tell whether it has finished; a resumed run that cannot go on begins again."""
+        """Tell whether it has finished.
+
+        Raises:
+            InputError: it has failed; what it has saved stays.
+        """
         code = self._process.poll()
         if code is None:
             return False
         if code == 0 and self.run.finished:
             return True
-        if self.resumed:
-            self.resumed = False
-            self._start(resume=False)
-            return False
         said = self.run.log.read_text("utf-8", errors="replace").strip().rpartition("\n")[2]
         raise InputError(f"{self.run.name}: failed with code {code}: {said}; see {self.run.log}")
 

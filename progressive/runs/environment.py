@@ -13,8 +13,11 @@ from typing import Any
 
 ENVIRONMENT = "environment.json"
 
+#: What trains the arms of a comparison that `progressive.run` does not.
+OTHER_TRAINERS = "progressive.comparison.train"
+
 #: Modules whose command line is kept.
-COMMANDS = ("progressive.run", "progressive.comparison.train")
+COMMANDS = ("progressive.run", OTHER_TRAINERS)
 
 #: Packages that a training depends on, by the name they are installed under.
 PACKAGES = {

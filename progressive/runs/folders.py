@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from progressive.errors import ConfigError
 from progressive.runs import checkpoints
+from progressive.runs.environment import ENVIRONMENT, OTHER_TRAINERS
 from progressive.runs.lock import locked, refuse_if_locked
 
 #: In a folder whose run has begun, until it has ended.
@@ -90,6 +92,7 @@ def newest_unfinished(parent: Path) -> Path:
     patterns = (f"{place}/{checkpoints.CHECKPOINTS}" for place in ("*", "*/*", "*/*/*"))
     folders = {found.parent for pattern in patterns for found in parent.glob(pattern)}
     begun = [f for f in folders if checkpoints.exists(f) and not (f / "summary.json").exists()]
+    begun = [folder for folder in begun if not of_other_trainer(folder)]
     begun.sort(key=lambda folder: (folder / checkpoints.CHECKPOINTS).stat().st_mtime, reverse=True)
     busy = None
     for folder in begun:
@@ -117,6 +120,11 @@ def find_run(resume: str, *, finished: bool = False) -> Path:
         given = newest_unfinished(Path("runs").resolve())
     folder = given.parent.parent if given.suffix in {".pt", ".safetensors"} else given
     refuse_if_locked(folder, f"resume={resume}")
+    if of_other_trainer(folder):
+        raise ConfigError(
+            f"resume={resume}: was trained by another trainer of a comparison, which goes on with "
+            f"its own command and output={folder.parent.parent}"
+        )
     last = folder / "weights" / "last.pt"
     if not checkpoints.exists(folder) and not last.is_file():
         raise ConfigError(f"resume={resume}: has no checkpoint; name a run folder")
@@ -126,6 +134,15 @@ def find_run(resume: str, *, finished: bool = False) -> Path:
             "it"
         )
     return folder
+
+
+def of_other_trainer(folder: Path) -> bool:
+    """Tell whether a run is a comparison's with a trainer that `progressive.run` has not."""
+    try:
+        command = json.loads((folder / ENVIRONMENT).read_text("utf-8"))["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return f" {OTHER_TRAINERS} " in str(command)
 
 
 def _may_take(folder: Path) -> bool:

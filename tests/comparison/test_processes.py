@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from zipfile import ZipFile
 
 import pytest
 
@@ -55,7 +56,8 @@ def order(run):
 
 def interrupted(run):
     (run.folder / "weights").mkdir(parents=True)
-    (run.folder / "weights" / "last.pt").touch()
+    with ZipFile(run.folder / "weights" / "last.pt", "w") as archive:
+        archive.writestr("data.pkl", "")
     run.request.write_text(json.dumps({"asked": run.arm.asked}))
     return run
 
@@ -82,14 +84,22 @@ def test_several_devices_take_one_run_each(make):
 
 
 def test_an_interrupted_run_goes_on_or_begins_again(make):
-    ours, broken, stock = (
+    ours, damaged, stock = (
         interrupted(make(name, trainer=trainer))
         for name, trainer in (("a", "progressive"), ("b", "progressive"), ("c", "stock"))
     )
-    (broken.folder / "broken").touch()
-    take_turns([ours, broken, stock], [None], HERE, lambda run, seconds: None)
-    assert order(ours) == ["a0 resumed", "b0 resumed", "b0", "c0"]
-    assert not (broken.folder / "broken").exists()
+    (damaged.folder / "weights" / "last.pt").write_bytes(b"half of it")
+    take_turns([ours, damaged, stock], [None], HERE, lambda run, seconds: None)
+    assert order(ours) == ["a0 resumed", "b0", "c0"]
+
+
+def test_what_a_resumed_run_has_saved_stays_when_it_fails(make):
+    run = interrupted(make())
+    (run.folder / "broken").touch()
+    with pytest.raises(InputError, match="fixed, seed 0: failed with code 3: this went wrong"):
+        take_turns([run], [None], HERE, lambda run, seconds: None)
+    assert order(run) == ["fixed0 resumed"]
+    assert (run.folder / "weights" / "last.pt").exists()
 
 
 def test_a_run_that_fails_is_named_with_its_last_line(make):
