@@ -190,12 +190,12 @@ def _with_one_optimizer(
     request: Request, contenders: Sequence[Contender], dataset: DatasetInfo
 ) -> tuple[list[Contender], list[str]]:
     """Give our arms what `optimizer=auto` chooses for the longest of them, and say so."""
-    classes = len(dataset.names)
     automatic = [c for c in contenders if _automatic(c.config)]
     ours = [c for c in automatic if c.arm.trainer != "stock"]
     notes = []
     if ours:
-        pinned = auto_choice(max(_steps(c.config, dataset) for c in ours), classes)
+        longest = max(ours, key=lambda c: _steps(c.config, dataset))
+        pinned = _auto_choice(longest.config, dataset)
         shown = " ".join(f"train.{key}={value}" for key, value in pinned.items())
         names = ", ".join(c.arm.name for c in ours)
         notes.append(
@@ -206,7 +206,7 @@ def _with_one_optimizer(
         contenders = [changed.get(c.arm.name, c) for c in contenders]
     for contender in automatic:
         if contender not in ours:
-            choice = auto_choice(_steps(contender.config, dataset), classes)
+            choice = _auto_choice(contender.config, dataset)
             notes.append(
                 f"{contender.arm.name} is left to optimizer=auto, which will take "
                 f"{choice['optimizer']} with lr0={choice['lr0']}."
@@ -216,6 +216,11 @@ def _with_one_optimizer(
 
 def _automatic(config: Config) -> bool:
     return str(config.train.get("optimizer", "auto")).lower() == "auto"
+
+
+def _auto_choice(config: Config, dataset: DatasetInfo) -> dict[str, Any]:
+    classes = 1 if config.train.get("single_cls") else len(dataset.names)
+    return auto_choice(_steps(config, dataset), classes)
 
 
 def _steps(config: Config, dataset: DatasetInfo) -> int:

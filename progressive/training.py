@@ -1,4 +1,4 @@
-"""Put a detector together from a configuration, and train it through the callback."""
+"""Train a detector through the callback, as a configuration asks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 def trainer_arguments(config: Config) -> dict[str, Any]:
     """Return what Ultralytics is to train with, checked by itself; no folder is named yet."""
+    # Deterministic algorithms cost time, so they have to be asked for.
+    arguments = {"deterministic": False, **asked_of_trainer(config)}
+    check_arguments(arguments)
+    return arguments
+
+
+def asked_of_trainer(config: Config) -> dict[str, Any]:
+    """Return the arguments of Ultralytics that `config` names and that its data set wants."""
     embedded = EMBEDDED.get(config.data)
-    arguments = {
-        "deterministic": False,  # it costs time, so it has to be asked for
+    return {
         **(embedded.train_arguments if embedded else {}),
         **config.train,
         "batch": config.batch,
@@ -32,8 +39,6 @@ def trainer_arguments(config: Config) -> dict[str, Any]:
         "cache": config.cache == "disk" and "disk",
         "workers": config.workers,
     }
-    check_arguments(arguments)
-    return arguments
 
 
 def with_absolute_paths(config: Config) -> Config:

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "gradients": {"detectors", "detectors.catalog"},
     "config": {
-        *("schedule", "cost", "detectors.catalog", "detectors.model_file"),
+        *("schedule", "lengths", "cost", "detectors.catalog", "detectors.model_file"),
         *("tracking", "console"),
     },
     "data.embedded": set(),

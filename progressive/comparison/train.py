@@ -28,13 +28,20 @@ from typing import TYPE_CHECKING, Any
 from progressive.building import build
 from progressive.config.comparing import key_of
 from progressive.config.model import Config, to_yaml
-from progressive.data import EMBEDDED, resolve
+from progressive.data import resolve
 from progressive.data.embedded.cache import cache_root
 from progressive.errors import InputError
 from progressive.machine import stay_offline
 from progressive.runs.folders import claim
 from progressive.schedule import ProgressiveSchedule
-from progressive.training import check_arguments, follow_schedule, with_absolute_paths
+from progressive.training import (
+    asked_of_trainer,
+    check_arguments,
+    follow_schedule,
+    places,
+    trainer_arguments,
+    with_absolute_paths,
+)
 
 if TYPE_CHECKING:
     from ultralytics.engine.model import Model
@@ -76,21 +83,9 @@ def stock_schedule(config: Config) -> ProgressiveSchedule:
 
 def train_arguments(trainer: str, config: Config) -> dict[str, Any]:
     """Return what Ultralytics' `train` is given, without data and folder."""
-    embedded = EMBEDDED.get(config.data)
-    ours = {} if trainer == "stock" else {"deterministic": False}
-    arguments = {
-        **ours,
-        **(embedded.train_arguments if embedded else {}),
-        **config.train,
-        "batch": config.batch,
-        "seed": config.seed,
-        "device": config.device,
-        "cache": config.cache == "disk" and "disk",
-        "workers": config.workers,
-    }
-    if trainer == "stock":
-        arguments |= {"epochs": config.epochs, "imgsz": config.size.max}
-    return arguments
+    if trainer != "stock":
+        return trainer_arguments(config)
+    return {**asked_of_trainer(config), "epochs": config.epochs, "imgsz": config.size.max}
 
 
 def check_train_arguments(trainer: str, config: Config) -> None:
@@ -112,8 +107,7 @@ def train(trainer: str, config: Config) -> None:
     config = with_absolute_paths(config)
     model = build(config, dataset)
     with claim(config.output) as folder:
-        arguments |= {"data": str(dataset.source), "exist_ok": True}
-        arguments |= {"project": str(folder.parent), "name": folder.name}
+        arguments |= places(folder, dataset)
         if trainer == "multi_scale":
             model.add_callback("on_train_start", _resize_batches)
             follow_schedule(config, model, folder, arguments, {})

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
@@ -130,10 +131,8 @@ class CheckFirst(Callback):
                 _show(config, jobs, self.show)
                 raise SystemExit
             checked = [_checked(job) for job in _composed(config, jobs[:MAX_JOBS_CHECKED])]
+            _refuse_shared([str(job.output) for job in checked if job.resume is None])
             self._precheck(checked)
-            folders = [job.output for job in checked if job.resume is None]
-            if len(set(folders)) < len(folders):
-                raise ConfigError(f"hydra.sweep.subdir: two jobs would share {folders[-1]}")
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Report on a sweep; with log=json the lines of its jobs alone are on standard output."""
@@ -151,6 +150,13 @@ class CheckFirst(Callback):
             fail(error)
         except ValueError as error:  # a defect of ours, not a mistake in the input
             raise RuntimeError(str(error)) from error
+
+
+def _refuse_shared(folders: Sequence[str]) -> None:
+    """Raise ConfigError if two jobs of a sweep would have one run folder."""
+    ((folder, jobs),) = Counter(folders).most_common(1) or [("", 0)]
+    if jobs > 1:
+        raise ConfigError(f"hydra.sweep.subdir: {jobs} jobs would share {folder}")
 
 
 def _checked(composed: DictConfig) -> Config:

@@ -43,8 +43,8 @@ GROUPS = {
     "machine": "cpu or gpu: sizes, epochs, batch and optimizer that fit; detected when not given.",
     "backbone": "The backbone that replaces the detector's own; timm takes any of timm's.",
     "head": "The detector whose neck and head are used, with or without its scale.",
-    "schedule": "A preset: fast, default (the same with the learning rate by epochs), or the "
-    "paper's efficientnetv2_s, m, l.",
+    "schedule": "A preset: fast, finetune (the same for training from weights), default (the "
+    "paper's Algorithm 1) or the paper's efficientnetv2_s, m, l.",
 }
 
 

@@ -68,7 +68,8 @@ def respelled(override: str) -> str:
 
     - `experiment=NAME` adds to the defaults list, which takes a plus.
     - `~KEY` of a key that is null already: Hydra deletes only what has a value.
-    - `KNOB=[MIN,MAX]`: Hydra puts no list in the place of a section.
+    - `KNOB=[MIN,MAX]` and `KNOB=NUMBER`: Hydra puts no list in the place of a section, and what it
+      puts a number in the place of takes no `KNOB.min` any more.
     - `GROUP=1` or `GROUP=null`: Hydra looks for the option only if it is a text.
 
     Raises:
@@ -88,6 +89,8 @@ def respelled(override: str) -> str:
         return f"{key[1:]}=null"
     if key in {knob.key for knob in KNOBS if knob.constant}:
         value = re.sub(r"\[([^][,]+),([^][,]+)\]", r"{min:\1,max:\2}", value)
+        if all(re.fullmatch(r"[\d.]+(e-?\d+)?", number) for number in value.split(",")):
+            value = ",".join(f"{{min:{number},max:{number}}}" for number in value.split(","))
     return f"{key}{equals}{value}"
 
 

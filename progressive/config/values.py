@@ -31,8 +31,8 @@ def _device(value: Any) -> str:
 def _cache(value: Any) -> Any:
     if value is True or value == "ram":
         raise ValueError(
-            "keeps images at the size they were first loaded at, so later stages would train on "
-            "small pixels; use disk or encoded"
+            "must be disk, null or, for detectors, encoded; in memory a detector's images keep the "
+            "size they were first loaded at, so later stages would train on small pixels"
         )
     return value
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from progressive.data.detection import DatasetInfo, read_yaml, split_images
+from progressive.data.embedded import EMBEDDED
 from progressive.errors import DatasetError
-
-#: Classes of the embedded data sets, in whose folders there is no third split.
-EMBEDDED_CLASSES = {"digits": 10, "blur": 2}
 
 
 def check_selection(
@@ -21,14 +19,14 @@ def check_selection(
 
     Args:
         data: as the user names it.
-        task: 'detect' or 'classify'.
+        task: that it is for.
         info: what is known about it; None for an embedded one.
         arguments: by name; others are ignored.
 
     Raises:
         DatasetError: a class or the split does not exist, or no class would be left.
     """
-    count = EMBEDDED_CLASSES[data] if info is None else len(info.names)
+    count = EMBEDDED[data].classes if info is None else len(info.names)
     chosen = arguments.get("classes")
     for number in chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]:
         if number >= count:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import sys
@@ -29,11 +28,14 @@ PACKAGES = {
 }
 
 
-def environment(*, seed: int | None, gpus: Sequence[str], command: str | None) -> dict[str, Any]:
+def environment(
+    *, seed: int | None, cores: int, gpus: Sequence[str], command: str | None
+) -> dict[str, Any]:
     """Return what is written to `environment.json`.
 
     Args:
         seed: of the training.
+        cores: that it may use.
         gpus: their names, one for each that is used.
         command: that started the training, None if it was a program of the user's own.
     """
@@ -42,7 +44,7 @@ def environment(*, seed: int | None, gpus: Sequence[str], command: str | None) -
         "packages": {name: _version(package) for name, package in PACKAGES.items()},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "cores": _cores(),
+        "cores": cores,
         "gpus": list(gpus),
         "seed": seed,
         "command": command,
@@ -82,10 +84,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from progressive.runs.load import PRIMARY
 from progressive.runs.records import EpochRecord
 from progressive.runs.report import METRICS, duration
 from progressive.schedule import ProgressiveSchedule
 
-#: Which score stands for a run, the first that it has: the one it is judged by.
-LEADING = ("mAP50_95", "accuracy_top1", "mIoU")
-
 
 def best(records: Sequence[EpochRecord]) -> tuple[str, float] | None:
-    """Return the name and the value of the best leading score so far; None before the first."""
-    for name in LEADING:
+    """Return the best of what the run is judged by so far, with its name; None before the first."""
+    for name in PRIMARY:
         found = [r.metrics[name] for r in records if r.metrics.get(name) is not None]
         if found:
             return name, max(value for value in found if value is not None)

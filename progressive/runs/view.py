@@ -151,6 +151,7 @@ def time_words(run: Run) -> str:
             "is written, so most of the optimizer's work counts as forward and backward. "
         )
     total = sum(r.train_seconds + r.validation_seconds for r in run.epochs)
+    total += (run.summary or {}).get("seconds", {}).get("probe", 0.0)
     if run.summary is not None and run.seconds > total:
         words += f"Set-up and the last evaluation took another {duration(run.seconds - total)}."
     return words

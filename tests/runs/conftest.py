@@ -61,7 +61,9 @@ def write_run(
         "output": str(folder),
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    found = environment(seed=seed, gpus=[], command=f"python -m progressive.run seed={seed}")
+    found = environment(
+        seed=seed, cores=2, gpus=[], command=f"python -m progressive.run seed={seed}"
+    )
     records.write_json(folder / ENVIRONMENT, found)
     part = {name: {"files": 12, "bytes": 9, "sampled": False, "hash": data}
             for name in ("images", "labels")}  # fmt: skip

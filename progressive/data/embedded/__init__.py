@@ -21,12 +21,14 @@ class Embedded:
             the folder.
         train_arguments: Ultralytics arguments that suit the data set better than the defaults.
         train_images: number of training images.
+        classes: number of them.
     """
 
     task: str
     make: Callable[[], Path]
     train_arguments: Mapping[str, object]
     train_images: int
+    classes: int
 
 
 #: The embedded data sets by name.
@@ -37,6 +39,7 @@ EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
             digits.digits,
             {"fliplr": 0.0},  # a mirrored digit is not a digit
             DigitsSpec().train_scenes,
+            10,
         ),
         "blur": Embedded(
             "classify",
@@ -46,6 +49,7 @@ EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
             # vertical flip does not.
             {"scale": 0.0, "erasing": 0.0, "flipud": 0.5},
             2 * BlurSpec().train_pairs,  # one of each class
+            2,
         ),
     }
 )

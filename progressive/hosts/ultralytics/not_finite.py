@@ -22,6 +22,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.checkpoints.order import Passes, Steps
 from progressive.hosts.ultralytics.checkpoints.parts import PARTS, Training
+from progressive.hosts.ultralytics.methods import replace_method
 from progressive.hosts.ultralytics.place import Place
 from progressive.runs.checkpoints import replace_whole
 
@@ -71,13 +72,8 @@ class Recovery:
             self._batch = preprocess(batch)
             return self._batch
 
-        for name, value in (
-            ("preprocess_batch", preprocess_batch),
-            ("_handle_nan_recovery", self.go_back),
-        ):
-            own = vars(trainer).get(name)
-            undo.callback(_put_back, trainer, name, own)
-            setattr(trainer, name, value)
+        undo.callback(replace_method(trainer, "preprocess_batch", preprocess_batch))
+        undo.callback(replace_method(trainer, "_handle_nan_recovery", self.go_back))
         return undo.close
 
     def on_train_epoch_start(self, trainer: BaseTrainer) -> None:
@@ -165,9 +161,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copy(inner) for key, inner in value.items()}
     return type(value)(map(_copy, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _put_back(trainer: BaseTrainer, name: str, own: Any) -> None:
-    vars(trainer).pop(name, None)
-    if own is not None:
-        setattr(trainer, name, own)

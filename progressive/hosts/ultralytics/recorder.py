@@ -20,6 +20,7 @@ from progressive.cost import seconds_left, seconds_of_epoch
 from progressive.hosts.ultralytics.clock import Clock
 from progressive.hosts.ultralytics.terminal import Terminal
 from progressive.hosts.ultralytics.trackers import Trackers
+from progressive.machine import available_cpus
 from progressive.prediction import outcome
 from progressive.runs import environment, fingerprint, records
 from progressive.schedule import ProgressiveSchedule, TrainingStage
@@ -132,7 +133,10 @@ class Recorder:
         records.write_json(
             folder / environment.ENVIRONMENT,
             environment.environment(
-                seed=trainer.args.seed, gpus=_gpus(trainer), command=self._command
+                seed=trainer.args.seed,
+                cores=available_cpus(),
+                gpus=_gpus(trainer),
+                command=self._command,
             ),
         )
         try:
@@ -249,7 +253,8 @@ class Recorder:
         )
         if prediction := self.notes.get("prediction"):
             stages = [stage["seconds"] for stage in result["stages"]]
-            result["prediction"] = outcome(prediction, stages, self.elapsed())
+            if len(prediction["stages"]) == len(stages):  # else of the run before it was extended
+                result["prediction"] = outcome(prediction, stages, self.elapsed())
         if timing := self.notes.get("timing"):
             result["seconds"]["probe"] = timing["took"]
             result["seconds"]["total"] += timing["took"]

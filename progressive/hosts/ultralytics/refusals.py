@@ -24,7 +24,7 @@ def refusal(
     if (cache is True or cache == "ram") and arguments.get("task") != "classify":
         return (
             f"cache={cache}: keeps images at the size they were first loaded at, so later stages "
-            "would train on small pixels; use cache=disk or cache=encoded"
+            "would train on small pixels; use cache=disk, or cache_encoded=True of the callback"
         )
     if arguments.get("multi_scale"):
         return (

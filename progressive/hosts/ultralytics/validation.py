@@ -7,6 +7,7 @@ from typing import Any
 
 from ultralytics.engine.trainer import BaseTrainer
 
+from progressive.hosts.ultralytics.methods import replace_method
 from progressive.schedule import ProgressiveSchedule
 
 #: Share of the training time that validation may cost unless the user says how often to validate.
@@ -56,13 +57,4 @@ def validate_if(trainer: BaseTrainer, due: Callable[[], bool]) -> Callable[[], N
     def validate_when_due() -> tuple[dict[str, Any], float | None]:
         return validate() if due() else (trainer.metrics, None)
 
-    own = vars(trainer).get("validate")  # of another callback, perhaps
-
-    def restore() -> None:
-        if own is None:
-            vars(trainer).pop("validate", None)
-        else:
-            trainer.validate = own
-
-    trainer.validate = validate_when_due
-    return restore
+    return replace_method(trainer, "validate", validate_when_due)

@@ -25,6 +25,7 @@ from progressive.errors import InputError
 from progressive.hosts.ultralytics.checkpoints import parts
 from progressive.hosts.ultralytics.checkpoints.order import Passes, Replay, Steps
 from progressive.hosts.ultralytics.checkpoints.packing import pack, unpack
+from progressive.hosts.ultralytics.methods import replace_method
 from progressive.hosts.ultralytics.recorder import Recorder
 from progressive.prediction import SPARING
 from progressive.runs import checkpoints
@@ -217,7 +218,6 @@ class Keeper:
     def _take_steps(self, trainer: BaseTrainer, steps: Steps, undo: ExitStack) -> None:
         """Come between the trainer and its batches and steps."""
         preprocess, step = trainer.preprocess_batch, trainer.optimizer_step
-        own = {name: vars(trainer).get(name) for name in ("preprocess_batch", "optimizer_step")}
 
         def preprocess_batch(batch: Any) -> Any:
             steps.decide(trainer, again=self._replay is not None)
@@ -228,14 +228,8 @@ class Keeper:
                 step()
             steps.stepped(again=self._replay is not None)
 
-        def restore() -> None:
-            for name, value in own.items():
-                vars(trainer).pop(name, None)
-                if value is not None:
-                    setattr(trainer, name, value)
-
-        trainer.preprocess_batch, trainer.optimizer_step = preprocess_batch, optimizer_step
-        undo.callback(restore)
+        undo.callback(replace_method(trainer, "preprocess_batch", preprocess_batch))
+        undo.callback(replace_method(trainer, "optimizer_step", optimizer_step))
 
     def _live(self, trainer: BaseTrainer) -> parts.Training:
         """Return the training; after running out of memory it has another loader."""

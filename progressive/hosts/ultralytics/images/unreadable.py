@@ -21,6 +21,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
 from progressive.errors import InputError, why_not_written
+from progressive.hosts.ultralytics.methods import replace_method
 from progressive.runs import checkpoints
 
 
@@ -49,15 +50,9 @@ def stop_without_validation_image(trainer: BaseTrainer) -> Callable[[], None]:
     """
     undo = ExitStack()
     for name in ("validate", "final_eval"):
-        undo.callback(_put_back, trainer, name, vars(trainer).get(name))
-        setattr(trainer, name, _naming_the_image(trainer, getattr(trainer, name)))
+        named = _naming_the_image(trainer, getattr(trainer, name))
+        undo.callback(replace_method(trainer, name, named))
     return undo.close
-
-
-def _put_back(trainer: BaseTrainer, name: str, own: Any) -> None:
-    vars(trainer).pop(name, None)
-    if own is not None:  # of another callback
-        setattr(trainer, name, own)
 
 
 def _naming_the_image(trainer: BaseTrainer, call: Callable[[], Any]) -> Callable[[], Any]:
