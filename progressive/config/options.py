@@ -89,7 +89,8 @@ def respelled(override: str) -> str:
         return f"{key[1:]}=null"
     if key in {knob.key for knob in KNOBS if knob.constant}:
         value = re.sub(r"\[([^][,]+),([^][,]+)\]", r"{min:\1,max:\2}", value)
-        if all(re.fullmatch(r"[\d.]+(e-?\d+)?", number) for number in value.split(",")):
+        # Others are left to the field, which says what is wrong with what was written.
+        if all(re.fullmatch(r"0|0?\.\d+|\d+e-\d+", number) for number in value.split(",")):
             value = ",".join(f"{{min:{number},max:{number}}}" for number in value.split(","))
     return f"{key}{equals}{value}"
 

@@ -2,7 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from progressive.compare import _auto_choice
 from progressive.comparison.optimizer import auto_choice, optimizer_steps
+from progressive.config.command_line import compose_config
+from progressive.data import resolve
 
 
 @pytest.mark.parametrize(
@@ -11,6 +14,15 @@ from progressive.comparison.optimizer import auto_choice, optimizer_steps
 )
 def test_steps_are_counted_by_nominal_batches_of_64(images, batch, epochs, steps):
     assert optimizer_steps(images, batch, 64, epochs) == steps
+
+
+def test_classes_are_counted_as_the_trainer_does():
+    dataset = resolve("digits", "detect")
+    rates = [
+        _auto_choice(compose_config(["machine=cpu", *one_class]), dataset)["lr0"]
+        for one_class in ([], ["train.single_cls=true"])
+    ]
+    assert rates == [0.000714, 0.002]
 
 
 @pytest.mark.parametrize("steps", [10_000, 10_001])

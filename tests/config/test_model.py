@@ -84,8 +84,8 @@ CPU = "device=cpu"
         ("train.cos_lr=2", "train.cos_lr=2: must be true or false"),
         ("train.epochs=3", "train.epochs=3: use epochs instead"),
         ("train.imgsz=3", "train.imgsz=3: use size.max instead"),
-        ("cache=ram", "cache=ram: keeps images at the size"),
-        ("cache=true", "cache=True: keeps images at the size"),
+        ("cache=ram", "cache=ram: must be disk, null or, for detectors, encoded"),
+        ("cache=true", "cache=True: must be disk, null or, for detectors, encoded"),
         (
             "backbone.variant=3",
             "backbone.variant=3: only .* designs have variants, namely prn, csp",
@@ -266,6 +266,7 @@ def test_one_number_or_a_pair_stands_for_both_ends_of_drop_path():
         return stages[0].drop_path_rate, stages[-1].drop_path_rate
 
     assert rates("drop_path=0.2") == (0.2, 0.2)
+    assert rates("drop_path=0.1", "drop_path.max=2e-1") == (0.1, 0.2)
     assert rates("drop_path=[0,0.2]") == (0, 0.2)
     assert rates("drop_path.max=0.1") == (0, 0.1)
     assert rates("schedule=efficientnetv2_s", "drop_path.min=0.1") == (0.1, 0.2)

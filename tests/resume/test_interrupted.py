@@ -70,6 +70,7 @@ def test_a_finished_run_is_extended(tiny_data, tmp_path):
     first = start(*short, "epochs=2", f"data={tiny_data}", f"output={folder}", cwd=tmp_path)
     assert first.communicate()[1].count("Traceback") == 0
     before = (folder / "results.csv").read_text()
+    assert "prediction" in json.loads((folder / "summary.json").read_text())
     more = start(f"resume={folder}", "epochs=4", cwd=tmp_path)
     assert "Traceback" not in more.communicate()[1]
     summary = json.loads((folder / "summary.json").read_text())
@@ -79,4 +80,5 @@ def test_a_finished_run_is_extended(tiny_data, tmp_path):
         (1, 2),
         (2, 4),
     ]
+    assert "prediction" not in summary  # which was of two epochs
     assert (folder / "results.csv").read_text().startswith(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from progressive import ProgressiveSchedule
 from progressive.runs.progress import best, epoch_fields, epoch_line
 from progressive.runs.records import EpochRecord
@@ -33,6 +35,8 @@ def test_a_line_for_a_log_file_has_the_losses():
 def test_the_leading_score_is_that_of_the_task():
     assert best(DONE) == ("mAP50_95", 0.412)
     assert best([record(0, 0.9, "accuracy_top1")]) == ("accuracy_top1", 0.9)
+    masks = replace(record(0, 0.9), metrics={"mAP50_95": 0.9, "mask_mAP50_95": 0.7})
+    assert best([masks]) == ("mask_mAP50_95", 0.7)
     assert best([record(0, None)]) is None
 
 
