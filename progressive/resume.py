@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from progressive.errors import ConfigError
 from progressive.runs import checkpoints, records
 from progressive.runs.checkpoints import is_whole
 from progressive.runs.folders import find_run
+from progressive.runs.load import flat
 from progressive.runs.lock import locked
 from progressive.signals import installed
 from progressive.training import (
@@ -77,8 +77,8 @@ def _extended(saved: Config, epochs: int, folder: Path) -> Config:
 
 def _refuse_changes(config: Config, saved: Config, folder: Path) -> None:
     """Raise ConfigError if the command line gives a key another value than the run has."""
-    old = _leaves(saved.model_dump(mode="json"))
-    new = _leaves(with_absolute_paths(config).model_dump(mode="json"))
+    old = flat(saved.model_dump(mode="json"))
+    new = flat(with_absolute_paths(config).model_dump(mode="json"))
     names = [name for name in config.names_given if name not in ALLOWED]
     old["output"] = str(folder)
     new["output"] = str(Path(config.output or folder).expanduser().resolve())
@@ -93,15 +93,6 @@ def _refuse_changes(config: Config, saved: Config, folder: Path) -> None:
             f"{', '.join(found.values())}: cannot be changed by resume; allowed are "
             f"{', '.join(ALLOWED)}, and more epochs than a finished run has"
         )
-
-
-def _leaves(section: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Return a nested section as a dictionary of its leaves, by their full names."""
-    leaves: dict[str, Any] = {}
-    for name, value in section.items():
-        nested = isinstance(value, Mapping)
-        leaves |= _leaves(value, f"{before}{name}.") if nested else {f"{before}{name}": value}
-    return leaves
 
 
 def _spelled(value: Any) -> str:

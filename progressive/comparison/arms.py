@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from progressive.errors import ConfigError
 from progressive.runs.comparison import PLACES
+from progressive.runs.load import flat
 from progressive.schedule import KNOBS, ProgressiveSchedule
 
 #: Keys that a list of `sizes=` stands for.
@@ -81,7 +82,7 @@ def check_only_named(arm: Arm, base: Mapping[str, Any], named: Sequence[str]) ->
     """
     allowed = [*named, *(SCHEDULE if "schedule" in named else ())]
     allowed += SIZES if "sizes" in named else ()
-    own, other = dict(_flat(arm.settings)), dict(_flat(base))
+    own, other = flat(arm.settings), flat(base)
     for key in sorted({*own, *other}):
         if key in PLACES or any(f"{key}.".startswith(f"{name}.") for name in allowed):
             continue
@@ -102,11 +103,3 @@ def rotation(seeds: Sequence[int], arms: Sequence[Arm]) -> list[tuple[Arm, int]]
         first = turn % len(arms)
         order += [(arm, seed) for arm in (*arms[first:], *arms[:first])]
     return order
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{key}.")
-        elif not isinstance(value, Mapping):
-            yield f"{before}{key}", value
