@@ -142,7 +142,7 @@ def preflight_all(jobs: Iterable[tuple[Config, DatasetInfo | None]]) -> None:
         InputError: too many of its images or labels cannot be used.
     """
     distinct = {
-        (data.source, config.task, config.max_bad): (config, data)
+        (data.source, config.task, config.max_bad, config.train.get("single_cls")): (config, data)
         for config, data in jobs
         if data is not None and (config.probes or not config.dry_run)
     }
@@ -175,7 +175,9 @@ def _preflight(config: Config, data: DatasetInfo | None) -> list[str]:
     """Look at every image and label of a user's data; return what is to be said."""
     if data is None:
         return []
-    return sentences(preflight(data, config.task, config.max_bad, cache_root() / "preflight"))
+    single_class = bool(config.train.get("single_cls"))
+    cache = cache_root() / "preflight"
+    return sentences(preflight(data, config.task, config.max_bad, cache, single_class=single_class))
 
 
 def report_sweep(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ def _knobs() -> str:
 def _written(value: Any, required: bool) -> str:
     if required:
         return "by `conf/`"
-    shown = {None: "null", True: "true", False: "false", (): "[]"}
-    return f"`{shown.get(value, value) if not isinstance(value, dict) else value}`"
+    if value is None or isinstance(value, bool):
+        return f"`{json.dumps(value)}`"
+    return f"`{[] if value == () else value}`"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

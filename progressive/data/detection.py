@@ -73,7 +73,7 @@ def check_dataset(path: str | Path, task: str = "detect") -> DatasetInfo:
         root = dataset_root(file, data)
         if task == "pose":
             _check_keypoints(file, data.get("kpt_shape"), data.get("flip_idx", []))
-        labels = _labels(data, task)
+        labels = _labels(data, task, root)
         train, val = (_count_split(file, data, root, field, labels) for field in ("train", "val"))
         test: list[str] = []
         with suppress(DatasetError):  # it may be missing, unless train.split chooses it
@@ -283,11 +283,10 @@ def _entry(data: dict[str, Any], field: str) -> Any:
     return data.get(field)
 
 
-def _labels(data: dict[str, Any], task: str) -> tuple[str, str]:
-    """Return folder and suffix of the labels: text, or for semantic the masks."""
-    if task == "semantic":
-        return str(data.get("masks_dir", "masks")), ".png"
-    return "labels", ".txt"
+def _labels(data: dict[str, Any], task: str, root: Path) -> tuple[str, str]:
+    """Return folder and suffix of the labels: text, or for semantic the masks if there are any."""
+    masks = data.get("masks_dir") or ("masks" if (root / "masks").is_dir() else None)
+    return (str(masks), ".png") if task == "semantic" and masks else ("labels", ".txt")
 
 
 def _refuse_code(images: list[str], labels: tuple[str, str]) -> None:

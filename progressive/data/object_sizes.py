@@ -27,19 +27,29 @@ def median_object_side(file: Path, root: Path) -> float | None:
     Returns:
         None if the labels that were looked at hold no object.
     """
-    images = split_images(file, read_yaml(file), root, "train")
+    data = read_yaml(file)
+    images = split_images(file, data, root, "train")
+    shape = data.get("kpt_shape")
+    keypoints = shape[0] * shape[1] if shape else 0
     labels = (path for path in map(Path, map(label_path, images)) if path.is_file())
-    sides = [side for path in islice(labels, LOOKED_AT) for side in _sides(path)]
+    sides = [side for path in islice(labels, LOOKED_AT) for side in _sides(path, keypoints)]
     return median(sides) if sides else None
 
 
-def _sides(path: Path) -> Iterator[float]:
-    """Yield the side of every object in a label file; other lines are for others to tell."""
+def _sides(path: Path, keypoints: int) -> Iterator[float]:
+    """Yield the side of every object in a label file; other lines are for others to tell.
+
+    Args:
+        path: of the file.
+        keypoints: numbers that an object may have behind its box.
+    """
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
             _, *numbers = map(float, line.split())
         except ValueError:
             continue
+        if keypoints and len(numbers) == 4 + keypoints:
+            del numbers[4:]
         if len(numbers) == 4:
             width, height = numbers[2:]
         elif len(numbers) >= 6:

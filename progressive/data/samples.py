@@ -60,7 +60,8 @@ def _rows(file: Path) -> NDArray[Any]:
     if not file.is_file():
         return np.zeros((0, 5))
     try:
-        rows = np.array([line.split() for line in file.read_text().splitlines()], dtype=float)
+        lines = file.read_text("utf-8-sig").splitlines()
+        rows = np.array([row for line in lines if (row := line.split())], dtype=float)
     except ValueError as error:
         raise DatasetError(f"{file}: every line must hold 5 numbers") from error
     if rows.size and rows.shape[1:] != (5,):

@@ -87,7 +87,7 @@ def to_text(rows: Sequence[Row], size: int) -> str:
     return tabulate(cells, headers, tablefmt="github", colalign=align, disable_numparse=True)
 
 
-def readme_tables() -> str:
+def docs_tables() -> str:
     """Return the tables for docs/detectors.md: of backbones, measured at 640 px, and of heads."""
     heads = [(name, ", ".join(scales)) for name, scales in HEADS.items()]
     return "\n\n".join(

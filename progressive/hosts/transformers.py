@@ -17,6 +17,7 @@ so a data set in a worker would not see a stage set on it later.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -182,7 +183,8 @@ class ProgressiveCallback(TrainerCallback):
     ) -> None:
         """Log the stage and the speed of the epoch."""
         images = len(kwargs["train_dataloader"].dataset)
-        epoch = min(round(state.epoch or 1), self.schedule.epochs) - 1
+        done = math.ceil(round(state.epoch or 1, 6))  # it may have been told to stop within one
+        epoch = min(max(done, 1), self.schedule.epochs) - 1
         self._trainer().log(self._clock.end_epoch(epoch, images))
 
     def on_train_end(

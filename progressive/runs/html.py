@@ -127,7 +127,7 @@ def _write_comparison(arms: Sequence[Arm], output: Path, found: Mapping[str, Any
     pictures = output / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Picture | None] = {"pareto": None, "curves": None, "differences": None}
-    if metric and any(arm.scores for arm in arms):
+    if metric and any(run.last(metric) is not None for arm in arms for run in arm.finished):
         figure = partial(comparison_figures.pareto_figure, arms, metric)
         drawn["pareto"] = picture(pictures, "pareto", "Score of each run against its time", figure)
     if metric and any(run.curve(metric)[0] for run in runs):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from progressive.detectors.catalog import BACKBONES, HEADS
-from progressive.detectors.table import measure, readme_tables, replace_between
+from progressive.detectors.table import docs_tables, measure, replace_between
 
 ROOT = Path(__file__).parents[2]
 STRIDES = (2, 4, 8, 16, 32)
@@ -69,6 +69,6 @@ def test_a_wrong_size_is_one_line(size):
 @pytest.mark.slow
 def test_the_page_is_not_stale():
     text = (ROOT / "docs" / "detectors.md").read_text("utf-8")
-    tables = readme_tables()
+    tables = docs_tables()
     assert replace_between(text, tables) == text
     assert all(f"| {name} " in tables for name in (*BACKBONES, *HEADS))

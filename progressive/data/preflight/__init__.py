@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -36,7 +37,9 @@ OUTLINES = {
 }
 
 
-def preflight(info: DatasetInfo, task: str, max_bad: float, cache: Path) -> dict[str, Any]:
+def preflight(
+    info: DatasetInfo, task: str, max_bad: float, cache: Path, *, single_class: bool = False
+) -> dict[str, Any]:
     """Check a data set as a whole.
 
     Args:
@@ -44,6 +47,7 @@ def preflight(info: DatasetInfo, task: str, max_bad: float, cache: Path) -> dict
         task: that it is for.
         max_bad: share of the images of a split, from 0 to 1, that may be left out.
         cache: folder in which the result is kept for as long as no file changes.
+        single_class: whether all classes are trained as one, so that any number is right.
 
     Returns:
         For `train` and `val` the counts and examples of images that training leaves out, and
@@ -58,11 +62,12 @@ def preflight(info: DatasetInfo, task: str, max_bad: float, cache: Path) -> dict
         names = [*splits["train"], *splits["val"]]
         labels = [label_path(name) for name in names] if task in ROWS else []
         keypoints = _keypoints(info, task)
-        judged_by = f"{FORMAT} {task} {len(info.names)} {keypoints}"
+        classes = sys.maxsize if single_class else len(info.names)
+        judged_by = f"{FORMAT} {task} {classes} {keypoints}"
         kept = cache / f"{_key([*names, *labels], judged_by)}.json"
         found = _read(kept)
         if found is None:
-            found = _inspect(info, task, splits, keypoints)
+            found = _inspect(info, task, splits, keypoints, classes)
             _write(kept, found)
     for name in ("train", "val"):
         _refuse_too_many(info.source, name, found[name], max_bad)
@@ -108,12 +113,16 @@ def _keypoints(info: DatasetInfo, task: str) -> Keypoints | None:
 
 
 def _inspect(
-    info: DatasetInfo, task: str, splits: Mapping[str, list[str]], keypoints: Keypoints | None
+    info: DatasetInfo,
+    task: str,
+    splits: Mapping[str, list[str]],
+    keypoints: Keypoints | None,
+    classes: int,
 ) -> dict[str, Any]:
     judge = partial(judge_labels, keypoints=keypoints, pose=task == "pose")
     try:
         found = {
-            name: inspect(images, len(info.names), judge if task in ROWS else None)
+            name: inspect(images, classes, judge if task in ROWS else None)
             for name, images in splits.items()
         }
     except SpecialFileError as error:

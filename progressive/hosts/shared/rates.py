@@ -60,9 +60,14 @@ def _set_functional_dropout(model: nn.Module, rate: float) -> int:
     """Set the number `dropout` that modules without a dropout layer hand to `F.dropout`.
 
     DETR and its relatives in transformers are built so. PyTorch's own modules are left alone: in
-    `nn.MultiheadAttention` the name means the dropout of attention weights.
+    `nn.MultiheadAttention` the name means the dropout of attention weights. So are Lightning's,
+    where it is a setting of the user's.
     """
-    modules: list[Any] = [m for m in model.modules() if not type(m).__module__.startswith("torch.")]
+    modules: list[Any] = [
+        module
+        for module in model.modules()
+        if not type(module).__module__.startswith("torch.") and not hasattr(module, "training_step")
+    ]
     found = [m for m in modules if type(getattr(m, "dropout", None)) in (float, int)]
     for module in found:
         module.dropout = float(rate)

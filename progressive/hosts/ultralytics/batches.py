@@ -70,10 +70,14 @@ def may_merge(trainer: BaseTrainer) -> bool:
     """
     if trainer.train_loader.drop_last:
         return False
-    model = unwrap_model(trainer.model)
-    summed = trainer.args.task in SUMMED_LOSS and not isinstance(model, RTDETRDetectionModel)
     warmup = min(trainer.args.warmup_epochs, trainer.epochs - 1)
-    return summed and (warmup <= 0 or trainer.epoch > warmup)
+    return sums_loss(trainer) and (warmup <= 0 or trainer.epoch > warmup)
+
+
+def sums_loss(trainer: BaseTrainer) -> bool:
+    """Tell whether the loss of a batch is a sum over its images, so that parts of it add up."""
+    model = unwrap_model(trainer.model)
+    return trainer.args.task in SUMMED_LOSS and not isinstance(model, RTDETRDetectionModel)
 
 
 def set_batch_size(trainer: BaseTrainer, images: int) -> None:

@@ -69,7 +69,8 @@ class StagedLoader:
             # Serialised, as Ultralytics keeps the user's own: it reads a list of one kind only.
             own = getattr(self.trainer.args, "augmentations", None) or []
             own = own if self._channels in PASSED else []  # as Ultralytics, which skips them
-            ours = RandAugment(magnitude=stage.randaugment_magnitude).to_dict()
+            empty = 255 if self.trainer.args.task == "semantic" else 0  # "ignore" of its masks
+            ours = RandAugment(magnitude=stage.randaugment_magnitude, fill_mask=empty).to_dict()
             arguments.augmentations = [*own, ours]
         if mosaic_closed:
             arguments.mosaic = arguments.copy_paste = arguments.cutmix = 0.0

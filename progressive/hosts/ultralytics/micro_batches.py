@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.nn.tasks import RTDETRDetectionModel
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
-from progressive.hosts.ultralytics.batches import SUMMED_LOSS
+from progressive.hosts.ultralytics.batches import sums_loss
 from progressive.hosts.ultralytics.place import Place
 
 #: Kinds of devices whose memory is watched.
@@ -109,8 +108,7 @@ class MicroBatches:
         self, loss_of: Callable[[Mapping[str, Any]], Any], batch: Mapping[str, Any]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         trainer, total = self._trainer, len(batch["img"])
-        summed = trainer.args.task in SUMMED_LOSS
-        summed &= not isinstance(unwrap_model(trainer.model), RTDETRDetectionModel)
+        summed = sums_loss(trainer)
         items: dict[str, Any] = {}
         loss = torch.zeros((), device=batch["img"].device)
         for part in parts_of(batch, self.images, overlap_mask=trainer.args.overlap_mask):

@@ -8,12 +8,16 @@ pass through its loop once more, empty, past a model that does nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import torch
 from ultralytics.engine.trainer import BaseTrainer
+
+#: What the order of a pass is drawn from: `generator`, the state of the loader's, and of a training
+#: on several GPUs `sampler_epoch`, which its sampler was told last.
+Order = dict[str, Any]
 
 
 class Passes:
@@ -29,35 +33,48 @@ class Passes:
         self.sampler = loader.batch_sampler.sampler  # where Ultralytics looks for it
         self.skip = 0
         self._generator = loader.generator
-        self._states: list[torch.Tensor] = []
+        self._distributed = loader.sampler if hasattr(loader.sampler, "set_epoch") else None
+        self._as_in_epoch: int | None = None
+        self._states: list[Order] = []
         self._consumed = 0
         object.__setattr__(loader, "batch_sampler", self)  # PyTorch refuses to replace one
 
     def __iter__(self) -> Iterator[list[int]]:
+        # Nothing is drawn before a batch is asked for: a loader with processes begins twice, and
+        # asks only where it began last.
         self._states, self._consumed = [], 0
         skip, self.skip = self.skip, 0
-        if not skip:
-            return self._endless()
-        first = self._pass()
-        for _ in islice(first, skip):
-            pass
-        return chain(first, self._endless())
+        yield from islice(self._pass(), skip, None)
+        while True:
+            yield from self._pass()
 
-    def begin_epoch(self, loader: Any) -> torch.Tensor:
-        """Return the state of the generator from which this epoch's order is drawn."""
+    def begin_epoch(self, loader: Any) -> Order:
+        """Return what this epoch's order is drawn from."""
         if loader.iterator is None:
             self._states, self._consumed = [], 0
-            return self._generator.get_state()
-        ahead = len(self._states) > self._consumed  # loader processes have begun the pass already
-        return self._states[self._consumed] if ahead else self._generator.get_state()
+        elif len(self._states) > self._consumed:  # loader processes have begun the pass already
+            return self._states[self._consumed]
+        # The trainer is yet to tell a distributed sampler the number of the epoch.
+        return {"generator": self._generator.get_state(), "sampler_epoch": None}
 
     def end_epoch(self) -> None:
         """Note that a pass has been used up."""
         self._consumed += 1
 
-    def state_of_pass(self) -> torch.Tensor:
-        """Return the state from which the order of the present pass was drawn."""
+    def order_of_pass(self) -> Order:
+        """Return what the order of the present pass was drawn from."""
         return self._states[self._consumed]
+
+    def draw_from(self, order: Mapping[str, Any], epoch: int) -> None:
+        """Draw the next order from what another was drawn from, in this epoch."""
+        self._generator.set_state(order["generator"])
+        if self._distributed is not None:
+            self._distributed.set_epoch(epoch)
+            self._as_in_epoch = order.get("sampler_epoch")
+
+    def _tell(self, epoch: int | None) -> None:
+        if self._distributed is not None:
+            self._distributed.set_epoch(epoch)
 
     def _pass(self) -> Iterator[list[int]]:
         """Yield the batches of a pass.
@@ -65,30 +82,29 @@ class Passes:
         One ahead: PyTorch's sampler draws once more when it is asked for a batch behind the last,
         and the state between two passes is to be the one from which the next order is drawn.
         """
-        self._states.append(self._generator.get_state())
+        told = getattr(self._distributed, "epoch", None)
+        epoch, self._as_in_epoch = self._as_in_epoch, None
+        epoch = told if epoch is None else epoch
+        self._states.append({"generator": self._generator.get_state(), "sampler_epoch": epoch})
+        self._tell(epoch)
         batches = iter(self.sampler)
-        batch = next(batches, None)
+        batch = next(batches, None)  # draws the order
+        self._tell(told)
         while batch is not None:
             following = next(batches, None)
             yield batch
             batch = following
 
-    def _endless(self) -> Iterator[list[int]]:
-        while True:
-            yield from self._pass()
 
-
-def take_up(loader: Any, passes: Passes, state: torch.Tensor, batches: int, *, begun: bool) -> None:
-    """Let a loader go on in an epoch.
+def take_up(loader: Any, passes: Passes, batches: int, *, begun: bool) -> None:
+    """Let a loader go on in an epoch, whose order its sampler will draw next.
 
     Args:
         loader: at the stage of the epoch, not begun.
         passes: its sampler.
-        state: of the generator, from which the order of the epoch is drawn.
         batches: of the epoch that are trained already.
         begun: whether the loader had been at work before; one that starts draws a number itself.
     """
-    loader.generator.set_state(state)
     if not begun:
         return
     passes.skip = batches

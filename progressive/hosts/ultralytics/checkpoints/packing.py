@@ -25,10 +25,10 @@ def pack(state: Mapping[str, Any]) -> bytes:
     Args:
         state: of dictionaries, lists, tuples, numbers, texts, None and tensors.
     """
-    tensors: dict[str, torch.Tensor] = {}
+    tensors = _Tensors()
     plain = {name: _flatten(value, name, tensors) for name, value in state.items()}
     metadata = {"sha256": NO_SUM, "state": json.dumps(plain)}
-    return save(tensors, metadata)
+    return save(tensors.found, metadata)
 
 
 def unpack(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -37,12 +37,25 @@ def unpack(checkpoint: Checkpoint) -> dict[str, Any]:
     return {name: _restore(value, tensors) for name, value in checkpoint.state.items()}
 
 
-def _flatten(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, torch.Tensor):
-        # A copy where two share their memory, which the format does not know.
-        shared = {known.data_ptr() for known in tensors.values() if known.numel()}
+class _Tensors:
+    """Tensors by name, none of which share their memory: the format does not know that."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, torch.Tensor] = {}
+        self._places: set[int] = set()
+
+    def add(self, name: str, value: torch.Tensor) -> None:
         tensor = value.detach().cpu().contiguous()
-        tensors[name] = tensor.clone() if tensor.data_ptr() in shared else tensor
+        if tensor.data_ptr() in self._places:
+            tensor = tensor.clone()
+        if tensor.numel():  # others are all at 0
+            self._places.add(tensor.data_ptr())
+        self.found[name] = tensor
+
+
+def _flatten(value: Any, name: str, tensors: _Tensors) -> Any:
+    if isinstance(value, torch.Tensor):
+        tensors.add(name, value)
         return {_TENSOR: name}
     if isinstance(value, np.generic):
         return value.item()

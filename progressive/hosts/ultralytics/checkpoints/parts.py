@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 from ultralytics.data.base import BaseDataset
 from ultralytics.engine.trainer import BaseTrainer
@@ -18,7 +17,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.checkpoints import randomness
-from progressive.hosts.ultralytics.checkpoints.order import Passes, Steps, take_up
+from progressive.hosts.ultralytics.checkpoints.order import Order, Passes, Steps, take_up
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Training:
         counter: what counts merged batches for it, or None.
         batch: how many batches of the epoch are trained.
         begun: whether the loader had been at work before the epoch.
-        order: state of the generator from which the order of the epoch is drawn.
+        order: what the order of the epoch is drawn from.
         pending: batches that the counter had left over before the epoch.
     """
 
@@ -42,7 +41,7 @@ class Training:
     counter: Any = None
     batch: int = 0
     begun: bool = False
-    order: torch.Tensor | None = None
+    order: Order | None = None
     pending: int = 0
 
 
@@ -167,14 +166,14 @@ def _put_losses(training: Training, found: Any) -> None:
 
 def _read_order(training: Training) -> Any:
     begun = training.batch > 0
-    order = training.passes.state_of_pass() if begun else training.order
-    return {"begun": begun or training.begun, "generator": order}
+    order = training.passes.order_of_pass() if begun else training.order
+    return {"begun": begun or training.begun, **(order or {})}
 
 
 def _put_order(training: Training, found: Mapping[str, Any]) -> None:
+    training.passes.draw_from(found, training.trainer.epoch)
     loader = training.trainer.train_loader
-    state, begun = found["generator"], found["begun"]
-    take_up(loader, training.passes, state, training.batch, begun=begun)
+    take_up(loader, training.passes, training.batch, begun=found["begun"])
 
 
 def _read_images(training: Training) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-#: Where transforms of Ultralytics, torchvision and Albumentations keep others.
-_INNER = ("transforms", "pre_transform", "transform", "compose")
+#: Where transforms of Ultralytics, torchvision, Albumentations and ours keep others.
+_INNER = ("transforms", "pre_transform", "transform", "compose", "inner")
 
 
 def global_states() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def load_or_another(dataset: Any, bad: torch.Tensor, index: int) -> dict[str, An
     Raises:
         InputError: no image can be read.
     """
-    for other in (*range(index, dataset.ni), *range(index)):
+    for other in chain(range(index, dataset.ni), range(index)):
         if other != index and bad[other]:
             continue
         try:
@@ -191,7 +192,7 @@ def read_or_another(
         InputError: no image of the class can be read.
     """
     index, samples = places[file], dataset.samples
-    for other in (*range(index, len(samples)), *range(index)):
+    for other in chain(range(index, len(samples)), range(index)):
         if samples[other][1] != samples[index][1] or (other != index and bad[other]):
             continue
         with suppress(OSError, cv2.error):
