@@ -223,10 +223,20 @@ def test_semantic_segmentation_needs_masks(tmp_path):
     arguments = ["model=yolo26n-sem.yaml", f"data={source}", "dry_run=true"]
     assert precheck(compose_config(arguments)).train_images == 8
     (tmp_path / "data" / "masks").rename(tmp_path / "data" / "other")
+    source.write_text(source.read_text().replace("masks_dir: masks", "masks_dir: mask"))
     with pytest.raises(
-        InputError, match=r"8 images and no mask; expected for example .*masks/.*png"
+        InputError, match=r"8 images and no mask; expected for example .*mask/.*png"
     ):
         precheck(compose_config(arguments))
+    # Without a folder of masks Ultralytics makes them of outlines.
+    source.write_text(source.read_text().replace("masks_dir: mask", ""))
+    with pytest.raises(InputError, match=r"8 images and no label"):
+        precheck(compose_config(arguments))
+    (tmp_path / "data" / "labels").mkdir()
+    for number in range(8):
+        outline = "1 .2 .2 .8 .2 .8 .8 .2 .8\n"
+        (tmp_path / "data" / "labels" / f"{number}.txt").write_text(outline)
+    assert precheck(compose_config(arguments)).train_images == 8
 
 
 def test_a_model_cannot_be_changed_by_resume():

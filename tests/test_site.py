@@ -45,6 +45,8 @@ def test_the_site(tmp_path):
     page = (tmp_path / "command-line" / "index.html").read_text("utf-8")
     known = [*keys(Config), *GROUPS, *(knob.key for knob in KNOBS)]
     assert not [name for name in known if f"<code>{name}</code>" not in page]
+    width = page[page.index("<code>backbone.width</code>") :]
+    assert "<code>1.0</code>" in width[: width.index("</tr>")]
     reference = (tmp_path / "api" / "index.html").read_text("utf-8")
     for name in ("ProgressiveSchedule", "ProgressiveCallback", "build_detector", "RandAugment"):
         assert f"{name}</span>" in reference

@@ -5,7 +5,7 @@ import pytest
 from progressive.data.object_sizes import median_object_side
 
 
-def data_set(folder, labels):
+def data_set(folder, labels, more=""):
     """Write images that nobody opens, with these labels."""
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
@@ -14,7 +14,7 @@ def data_set(folder, labels):
         if text is not None:
             (folder / "labels" / f"{number:04}.txt").write_text(text)
     yaml = folder / "data.yaml"
-    yaml.write_text("train: images\nval: images\nnames: [a]\n")
+    yaml.write_text(f"train: images\nval: images\nnames: [a]\n{more}")
     return yaml
 
 
@@ -31,3 +31,9 @@ def data_set(folder, labels):
 def test_the_median(tmp_path, labels, side):
     found = median_object_side(data_set(tmp_path, labels), tmp_path)
     assert found == (side if side is None else pytest.approx(side))
+
+
+@pytest.mark.parametrize(("shape", "row"), [((3, 2), ".1 .1 " * 3), ((2, 3), ".1 .1 2 " * 2)])
+def test_keypoints_are_no_outline(tmp_path, shape, row):
+    yaml = data_set(tmp_path, [f"0 .5 .5 .4 .9 {row}"], f"kpt_shape: {[*shape]}\n")
+    assert median_object_side(yaml, tmp_path) == pytest.approx(0.6)

@@ -36,6 +36,12 @@ def test_reads_pixels_and_boxes(folder):
     assert (boxes.shape, labels.shape) == ((0, 4), (0,))
 
 
+def test_blank_lines_and_a_byte_order_mark_are_left_out(folder):
+    labels = folder.parents[1] / "labels" / "train" / "a.txt"
+    labels.write_text("3 0.5 0.5 0.5 0.2\n\n4 0.5 0.5 0.5 0.2\n \n", "utf-8-sig")
+    assert YoloSamples(folder)[0][2].tolist() == [3, 4]
+
+
 @pytest.mark.parametrize("text", ["3 0.5 0.5 0.5\n", "3 0.5 0.5 0.5 x\n", "0 1 1 1 1\n0 1\n"])
 def test_malformed_labels_name_the_file(folder, text):
     (folder.parents[1] / "labels" / "train" / "a.txt").write_text(text)

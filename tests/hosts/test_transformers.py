@@ -22,6 +22,7 @@ from transformers import (
     EarlyStoppingCallback,
     ResNetConfig,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     YolosConfig,
     YolosForObjectDetection,
@@ -177,6 +178,20 @@ def test_resumed_run_goes_on_mid_stage_and_mid_epoch(make_trainer):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("stop", "epochs"), [(1, [0]), (STEPS, [0]), (2 * STEPS + 1, [0, 1, 2])])
+def test_a_training_that_is_told_to_stop_logs_the_epoch_it_is_in(make_trainer, stop, epochs):
+    class Stopping(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            control.should_training_stop = state.global_step == stop
+
+    trainer, _ = make_trainer()
+    ProgressiveCallback(SCHEDULE).attach(trainer)
+    trainer.add_callback(Stopping())
+    trainer.train()
+    logs = [entry for entry in trainer.state.log_history if "progressive/stage" in entry]
+    assert [entry["progressive/stage"] for entry in logs] == [SCHEDULE.at(e).index for e in epochs]
+
+
 def test_training_twice_starts_over(make_trainer):
     trainer, seen = make_trainer()
     ProgressiveCallback(SCHEDULE).attach(trainer)

@@ -56,6 +56,13 @@ def test_a_few_are_counted(data):
     ]
 
 
+def test_classes_that_are_trained_as_one_may_have_any_number(data):
+    (data.parent / "labels/train/3.txt").write_text("7 .5 .5 .5 .5\n")
+    info = check(str(data), "detect")
+    found = preflight(info, "detect", 0.0, data.parent / "cache", single_class=True)
+    assert found["train"]["left_out"] == 0
+
+
 def test_many_are_refused_and_the_most_frequent_comes_first(data):
     for number in (1, 2):
         (data.parent / f"labels/train/{number}.txt").write_text("0 9 9 1 1\n")

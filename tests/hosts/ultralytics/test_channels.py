@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import albumentations as A
 import cv2
@@ -18,6 +19,10 @@ from progressive.detectors import build_detector
 from progressive.errors import InputError
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
 from progressive.hosts.ultralytics.channels import AnyChannels, let_through
+from progressive.hosts.ultralytics.checkpoints.randomness import (
+    set_transform_states,
+    transform_states,
+)
 from progressive.schedule import ProgressiveSchedule
 
 BOX = (20, 30, 60, 80)
@@ -55,6 +60,26 @@ def test_boxes_follow_the_pixels_of_every_channel(channels):
             assert after["instances"].bboxes[0] == pytest.approx(seen, abs=2)
         moved += not np.array_equal(after["img"], before["img"])
     assert moved == 10
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_state_of_its_generators_is_found(channels):
+    def made():
+        pipeline = Compose([Albumentations(p=1.0, transforms=[RandAugment(2, 9)])])
+        let_through(pipeline)
+        return SimpleNamespace(transforms=pipeline)
+
+    first, second = made(), made()
+    torch.manual_seed(0)
+    first.transforms(sample(channels))
+    states = transform_states(first)
+    expected = first.transforms(sample(channels))["img"]
+    torch.manual_seed(0)
+    second.transforms(sample(channels))
+    second.transforms(sample(channels))
+    set_transform_states(second, states)
+    assert any(state["seed"] is not None for state in states)
+    assert np.array_equal(second.transforms(sample(channels))["img"], expected)
 
 
 def test_a_sample_that_is_not_augmented_keeps_its_channels():

@@ -10,7 +10,9 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.dataset import SemanticDataset
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
+from progressive.augment import RandAugment
 from progressive.hosts.ultralytics.callback import ProgressiveCallback
+from progressive.hosts.ultralytics.checkpoints.randomness import _walk
 from progressive.hosts.ultralytics.images import dataset as images
 from progressive.schedule import ProgressiveSchedule
 
@@ -74,3 +76,25 @@ def test_masks_count_as_memory(folder, monkeypatch):
     dataset.masks = {0: np.zeros((64, 128), np.uint8)}
     images.forget_images(dataset)
     assert dataset.masks == {}
+
+
+@pytest.mark.slow
+def test_pixels_that_randaugment_empties_are_of_no_class(folder, fast, plain):
+    found = set()
+
+    class Recorder(SemanticSegmentationTrainer):
+        def preprocess_batch(self, batch):
+            batch = super().preprocess_batch(batch)
+            for part in _walk(self.train_loader.dataset.transforms):
+                if isinstance(part, RandAugment):
+                    found.add(part.fill_mask)
+            return batch
+
+    schedule = ProgressiveSchedule.linear(
+        epochs=2, stages=1, image_size=(64, 64), randaugment=(9, 9)
+    )
+    model = YOLO("yolo26n-sem.yaml")
+    ProgressiveCallback(schedule).attach(model)
+    arguments = {**fast, **plain, "val": False, "project": str(folder), "name": "r"}
+    model.train(trainer=Recorder, data=str(folder / "data.yaml"), **arguments)
+    assert found == {255}
