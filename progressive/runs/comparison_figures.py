@@ -40,6 +40,8 @@ def curves_figure(arms: Sequence[Arm], metric: str, width: float) -> Figure:
         }
         for run in arm.runs:
             trained, seconds, values = run.curve(metric)
+            if not values:  # Matplotlib finds no room for lines without a point
+                continue
             over_epochs.plot(trained, values, **style)
             over_time.plot([each / unit for each in seconds], values, **style)
     over_epochs.set(xlabel="epochs trained", ylabel=METRICS[metric])

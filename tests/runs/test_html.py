@@ -136,6 +136,18 @@ def test_a_sweep_is_compared_with_training_at_one_size(make_run, tmp_path):
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"pareto.png", "curves.png"}
 
 
+def test_runs_of_two_tasks_have_a_page(make_run, tmp_path):
+    killed = make_run(tmp_path / "0", finished=False)
+    lines = (killed / "epochs.csv").read_text().splitlines()[:2]
+    (killed / "epochs.csv").write_text("\n".join(lines) + "\n")
+    classifier = make_run(tmp_path / "1", stages=1)
+    for name in ("epochs.csv", "summary.json"):
+        text = (classifier / name).read_text()
+        text = text.replace("mAP50_95", "accuracy_top5").replace("mAP50", "accuracy_top1")
+        (classifier / name).write_text(text)
+    assert "2 runs of 2 kinds" in text_of(write_report(tmp_path).read_text())
+
+
 def test_a_comparison_shows_its_differences(make_run, tmp_path):
     for seed in (0, 1):
         make_run(tmp_path / f"fixed-{seed}", stages=1, seed=seed)
