@@ -120,6 +120,7 @@ def command(*arguments):
     return [sys.executable, "-m", "progressive.compare", *arguments]
 
 
+@pytest.mark.slow
 def test_the_command_line_answers_in_one_line(tmp_path):
     wrong = subprocess.run(command("arms=[fixd]"), cwd=tmp_path, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)

@@ -76,6 +76,7 @@ def test_rate_out_of_range(setter, rate):
         setter(nn.Dropout2d(), rate)
 
 
+@pytest.mark.slow
 def test_imports_neither_timm_nor_ultralytics():
     code = (
         "import sys, progressive.regularize\n"

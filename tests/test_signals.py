@@ -84,6 +84,7 @@ def test_a_second_interrupt_ends_at_once():
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", CODES)
 def test_loader_processes_serve_the_last_batch(number):
     done = subprocess.run(

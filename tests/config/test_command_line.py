@@ -61,9 +61,31 @@ def test_planning_does_not_import_torch(tmp_path, backbone):
     assert done.returncode == 0, done.stderr
 
 
+#: Others of Hydra's options and sweeps; each is a process, so most of them are slow together.
+MORE = [
+    ("--cfg", "jobs"),
+    ("--conf", "ambiguous"),
+    ("--resolve",),
+    ("--shell-completion",),
+    ("--config-dir", "nowhere", "dry_run=true"),
+    ("hydra.searchpath=[file:///nowhere]", "dry_run=true"),
+    ("hydra.run.dir=my/run", "stages=0"),
+    # All its maps are at stride 16, which shows when it is built.
+    ("hydra.run.dir=my/run", "backbone=timm", "backbone.name=vit_tiny_patch16_224"),
+    ("hydra.run.dir=my/run", "output=run"),
+    ("-m", "stages=1,0"),
+    ("-m", "seed=0,1", "size.max=100"),
+    ("-m", "data=digits,blur"),
+    ("-m", "seed=0,1", "hydra.sweep.subdir=same"),
+    ("-m", "seed=interval(0,1)"),
+    ("-m", "head=glob(yolov8*)", "backbone=resnet50,resnet5"),
+]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        *(pytest.param(arguments, marks=pytest.mark.slow) for arguments in MORE),
         ("sze.min=320",),
         ("stages=0",),
         ("size.max=300",),
@@ -80,22 +102,6 @@ def test_planning_does_not_import_torch(tmp_path, backbone):
         ("stages=[1",),
         ("stages=1,2",),
         ("--nonsense",),
-        ("--cfg", "jobs"),
-        ("--conf", "ambiguous"),
-        ("--resolve",),
-        ("--shell-completion",),
-        ("--config-dir", "nowhere", "dry_run=true"),
-        ("hydra.searchpath=[file:///nowhere]", "dry_run=true"),
-        ("hydra.run.dir=my/run", "stages=0"),
-        # All its maps are at stride 16, which shows when it is built.
-        ("hydra.run.dir=my/run", "backbone=timm", "backbone.name=vit_tiny_patch16_224"),
-        ("hydra.run.dir=my/run", "output=run"),
-        ("-m", "stages=1,0"),
-        ("-m", "seed=0,1", "size.max=100"),
-        ("-m", "data=digits,blur"),
-        ("-m", "seed=0,1", "hydra.sweep.subdir=same"),
-        ("-m", "seed=interval(0,1)"),
-        ("-m", "head=glob(yolov8*)", "backbone=resnet50,resnet5"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_line(arguments, tmp_path):
@@ -200,10 +206,8 @@ def test_options_of_ones_own_are_suggested(my_conf):
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_sweep_of_dry_runs_leaves_nothing(there, tmp_path):
-    if there:
-        (tmp_path / "runs" / "other").mkdir(parents=True)
+def test_a_sweep_of_dry_runs_leaves_nothing(tmp_path):
+    (tmp_path / "runs" / "other").mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
     where = ("hydra.sweep.dir=runs/sweep", "hydra.sweep.subdir=of/${seed}")
     done = progressive("-m", "seed=3,4", *where, *DRY, cwd=tmp_path)

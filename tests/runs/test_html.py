@@ -108,6 +108,7 @@ def test_names_cannot_become_markup(make_run, tmp_path):
         assert all(found["src"].startswith("data:") for tag, found in tags.found if tag == "img")
 
 
+@pytest.mark.slow
 def test_a_page_is_the_same_for_the_same_records(make_run, tmp_path):
     folder = make_run(tmp_path / "run")
     assert write_report(folder).read_text() == write_report(folder).read_text()

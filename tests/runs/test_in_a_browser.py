@@ -165,6 +165,7 @@ def pages(make_run, tmp_path_factory):
     return {"run": write_report(run), "comparison": write_report(folder)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["run", "comparison"])
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, False), (390, True)])
 def test_a_page_renders(browser, pages, page, width, dark):

@@ -328,6 +328,7 @@ def test_a_report_on_the_folder_of_somebody_else(record, foreign, payloads, mark
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_a_comparison_in_the_folder_of_somebody_else(foreign, data, payloads, mark, tmp_path):
     folder = tmp_path / "compared" / "fixed"
     shutil.copytree(foreign, folder / "seed0")

@@ -72,6 +72,7 @@ def readers(source: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_ultralytics_unpickles_nowhere_else_in_a_training():
     package = Path(ultralytics.__file__).parent
     places = {
