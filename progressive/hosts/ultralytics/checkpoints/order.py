@@ -52,18 +52,18 @@ class Passes:
         """Return what this epoch's order is drawn from."""
         if loader.iterator is None:
             self._states, self._consumed = [], 0
-        elif len(self._states) > self._consumed:  # loader processes have begun the pass already
-            return self._states[self._consumed]
-        # The trainer is yet to tell a distributed sampler the number of the epoch.
-        return {"generator": self._generator.get_state(), "sampler_epoch": None}
+        return self.order_of_pass()  # which loader processes may have begun already
 
     def end_epoch(self) -> None:
         """Note that a pass has been used up."""
         self._consumed += 1
 
     def order_of_pass(self) -> Order:
-        """Return what the order of the present pass was drawn from."""
-        return self._states[self._consumed]
+        """Return what the order of the present pass was drawn from, or will be."""
+        if len(self._states) > self._consumed:
+            return self._states[self._consumed]
+        # None: the trainer is yet to tell a distributed sampler the number of the epoch.
+        return {"generator": self._generator.get_state(), "sampler_epoch": self._as_in_epoch}
 
     def draw_from(self, order: Mapping[str, Any], epoch: int) -> None:
         """Draw the next order from what another was drawn from, in this epoch."""
