@@ -62,7 +62,7 @@ def test_planning_does_not_import_torch(tmp_path, backbone):
 
 
 #: Others of Hydra's options and sweeps; each is a process, so most of them are slow together.
-MORE = [
+OPTIONS_AND_SWEEPS = [
     ("--cfg", "jobs"),
     ("--conf", "ambiguous"),
     ("--resolve",),
@@ -85,7 +85,7 @@ MORE = [
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(pytest.param(arguments, marks=pytest.mark.slow) for arguments in MORE),
+        *(pytest.param(arguments, marks=pytest.mark.slow) for arguments in OPTIONS_AND_SWEEPS),
         ("sze.min=320",),
         ("stages=0",),
         ("size.max=300",),

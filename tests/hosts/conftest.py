@@ -26,6 +26,23 @@ def fast():
 
 
 @pytest.fixture(scope="session")
+def samples(flat_data):
+    """Images with a box each, as the hosts beside Ultralytics take them."""
+    from progressive.data.samples import YoloSamples
+
+    return YoloSamples(flat_data.parent / "images" / "train")
+
+
+@pytest.fixture(scope="session")
+def processor():
+    """What makes tensors of 64 x 64 px of them for a YOLOS."""
+    from transformers import YolosImageProcessor
+
+    size = {"height": 64, "width": 64}
+    return YolosImageProcessor(size=size, do_normalize=False, do_convert_annotations=True)
+
+
+@pytest.fixture(scope="session")
 def make_recorder():
     """Return a factory of trainer classes that note what every batch looked like."""
     from torch import nn

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
-from progressive.data.samples import YoloSamples
 from progressive.errors import InputError
 from progressive.hosts.pytorch import apply_schedule
 from progressive.schedule import ProgressiveSchedule
@@ -39,17 +38,6 @@ SCHEDULE = ProgressiveSchedule.linear(
     epochs=4, stages=2, image_size=(32, 64), randaugment=(0, 9), mixup=(0, 1), dropout=(0, 0.2)
 )
 STEPS = 3  # of an epoch: 13 images in batches of 5
-
-
-@pytest.fixture(scope="module")
-def samples(flat_data):
-    return YoloSamples(flat_data.parent / "images" / "train")
-
-
-@pytest.fixture(scope="module")
-def processor():
-    size = {"height": 64, "width": 64}
-    return YolosImageProcessor(size=size, do_normalize=False, do_convert_annotations=True)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from progressive.data.samples import YoloSamples
 from progressive.errors import InputError
 from progressive.hosts.pytorch import StagedIndex
 from progressive.schedule import ProgressiveSchedule
@@ -23,17 +22,6 @@ from progressive.hosts.transformers import DetectionDataset
 SCHEDULE = ProgressiveSchedule.linear(
     epochs=4, stages=2, image_size=(32, 64), randaugment=(0, 9), mixup=(0, 1), dropout=(0, 0.2)
 )
-
-
-@pytest.fixture(scope="module")
-def samples(flat_data):
-    return YoloSamples(flat_data.parent / "images" / "train")
-
-
-@pytest.fixture(scope="module")
-def processor():
-    size = {"height": 64, "width": 64}
-    return YolosImageProcessor(size=size, do_normalize=False, do_convert_annotations=True)
 
 
 IMAGE = np.full((40, 60, 3), 90, np.uint8)
